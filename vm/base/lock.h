@@ -12,13 +12,16 @@
 enum lock_rank {
 	LOCK_ENGINE = 10,
 	LOCK_VM = 20,
+	LOCK_PCI = 25, /* config space, taken before a device's lock */
 	LOCK_DEVICE = 30,
 	LOCK_VIRTQUEUE = 40,
+	LOCK_INTX = 45, /* a bus's INTx wires, a function's MSI-X table */
 	LOCK_IRQ = 50,
 	LOCK_BUS = 55, /* address maps and memslots */
 	LOCK_BLK = 60,
 	LOCK_LOOP = 65, /* a loop's timers and posted calls */
 	LOCK_SURFACE = 70,
+	LOCK_CONSOLE = 75,
 	LOCK_LOG = 80,
 };
 
