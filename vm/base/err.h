@@ -17,7 +17,10 @@ struct err {
 
 #define ERR_NONE                                                               \
 	{                                                                      \
-		0, { 0 }                                                       \
+		0,                                                             \
+		{                                                              \
+			0                                                      \
+		}                                                              \
 	}
 
 /*

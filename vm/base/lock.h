@@ -47,7 +47,8 @@ static inline void lock_guard_drop(struct lock **l)
 
 /* Hold l to the end of the block. */
 #define LOCK_GUARD_(l, n)                                                      \
-	struct lock *n __attribute__((cleanup(lock_guard_drop), unused)) = (l); \
+	struct lock *n __attribute__((cleanup(lock_guard_drop), unused)) =     \
+		(l);                                                           \
 	lock_take(n)
 #define LOCK_GUARD(l) LOCK_GUARD_(l, lock_guard_var)
 

@@ -85,8 +85,7 @@ void loop_timer_disarm(struct loop_timer *t);
  * A call that any thread can schedule and the loop's thread runs; scheduling
  * it again before it ran is one call. Same rule as timers for freeing.
  */
-void loop_call_init(struct loop_call *c, struct loop *l, loop_fn fn,
-	void *arg);
+void loop_call_init(struct loop_call *c, struct loop *l, loop_fn fn, void *arg);
 void loop_call_schedule(struct loop_call *c);
 void loop_call_cancel(struct loop_call *c);
 

@@ -63,7 +63,7 @@ int size_parse(const char *s, uint64_t *out)
 		return -EINVAL;
 	for (; size_is_digit(*s); s++) {
 		fits = fits && size_mul(v, 10, &v) &&
-			size_add(v, (uint64_t)(*s - '0'), &v);
+		       size_add(v, (uint64_t)(*s - '0'), &v);
 	}
 	if (*s == '.')
 		s = size_fraction(s + 1, &num, &den);
