@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * The state table. A cell holds the state that a move leads to, or NO; a
- * move that is not in the table is refused with the reason in refusal().
+ * The state table. A cell holds the state that a move leads to; a
+ * move that is not in the table is refused, with the mend from mend().
  * The table is the whole truth: nothing else decides what is legal.
  */
 #include "vm/core/state.h"
 
 #include <errno.h>
 
-#define NO (-1)
+/* A cell is the state plus one, so that what is not written is "no". */
+#define TO(state) ((state) + 1)
 
 static const char *const state_names[GUEST_STATES] = {
 	[GUEST_DEFINED] = "defined",
@@ -36,46 +37,50 @@ static const char *const move_names[GUEST_MOVES] = {
 	[MOVE_GUEST_CRASH] = "guest crashed",
 };
 
-#define NONE                                                                   \
-	[0 ... GUEST_MOVES - 1] = NO
-
-static const signed char next_state[GUEST_STATES][GUEST_MOVES] = {
-	[GUEST_DEFINED] = { NONE,
-		[MOVE_START] = GUEST_STARTING,
-		[MOVE_UNDEFINE] = GUEST_DEFINED },
-	[GUEST_STARTING] = { NONE,
-		[MOVE_STARTED] = GUEST_RUNNING,
-		[MOVE_START_FAILED] = GUEST_OFF,
-		[MOVE_GUEST_CRASH] = GUEST_CRASHED },
-	[GUEST_RUNNING] = { NONE,
-		[MOVE_PAUSE] = GUEST_PAUSED,
-		[MOVE_STOP] = GUEST_STOPPING,
-		[MOVE_KILL] = GUEST_OFF,
-		[MOVE_RESET] = GUEST_RUNNING,
-		[MOVE_GUEST_OFF] = GUEST_OFF,
-		[MOVE_GUEST_RESET] = GUEST_RUNNING,
-		[MOVE_GUEST_CRASH] = GUEST_CRASHED },
-	[GUEST_PAUSED] = { NONE,
-		[MOVE_RESUME] = GUEST_RUNNING,
-		[MOVE_KILL] = GUEST_OFF,
-		[MOVE_RESET] = GUEST_PAUSED,
-		[MOVE_GUEST_OFF] = GUEST_OFF,
-		[MOVE_GUEST_RESET] = GUEST_PAUSED,
-		[MOVE_GUEST_CRASH] = GUEST_CRASHED },
-	[GUEST_STOPPING] = { NONE,
-		[MOVE_STOP] = GUEST_STOPPING,
-		[MOVE_KILL] = GUEST_OFF,
-		[MOVE_RESET] = GUEST_RUNNING,
-		[MOVE_STOP_TIMEOUT] = GUEST_RUNNING,
-		[MOVE_GUEST_OFF] = GUEST_OFF,
-		[MOVE_GUEST_RESET] = GUEST_STOPPING,
-		[MOVE_GUEST_CRASH] = GUEST_CRASHED },
-	[GUEST_OFF] = { NONE,
-		[MOVE_START] = GUEST_STARTING,
-		[MOVE_UNDEFINE] = GUEST_OFF },
-	[GUEST_CRASHED] = { NONE,
-		[MOVE_START] = GUEST_STARTING,
-		[MOVE_UNDEFINE] = GUEST_CRASHED },
+static const unsigned char next_state[GUEST_STATES][GUEST_MOVES] = {
+	[GUEST_DEFINED] = {
+		[MOVE_START] = TO(GUEST_STARTING),
+		[MOVE_UNDEFINE] = TO(GUEST_DEFINED),
+	},
+	[GUEST_STARTING] = {
+		[MOVE_STARTED] = TO(GUEST_RUNNING),
+		[MOVE_START_FAILED] = TO(GUEST_OFF),
+		[MOVE_GUEST_CRASH] = TO(GUEST_CRASHED),
+	},
+	[GUEST_RUNNING] = {
+		[MOVE_PAUSE] = TO(GUEST_PAUSED),
+		[MOVE_STOP] = TO(GUEST_STOPPING),
+		[MOVE_KILL] = TO(GUEST_OFF),
+		[MOVE_RESET] = TO(GUEST_RUNNING),
+		[MOVE_GUEST_OFF] = TO(GUEST_OFF),
+		[MOVE_GUEST_RESET] = TO(GUEST_RUNNING),
+		[MOVE_GUEST_CRASH] = TO(GUEST_CRASHED),
+	},
+	[GUEST_PAUSED] = {
+		[MOVE_RESUME] = TO(GUEST_RUNNING),
+		[MOVE_KILL] = TO(GUEST_OFF),
+		[MOVE_RESET] = TO(GUEST_PAUSED),
+		[MOVE_GUEST_OFF] = TO(GUEST_OFF),
+		[MOVE_GUEST_RESET] = TO(GUEST_PAUSED),
+		[MOVE_GUEST_CRASH] = TO(GUEST_CRASHED),
+	},
+	[GUEST_STOPPING] = {
+		[MOVE_STOP] = TO(GUEST_STOPPING),
+		[MOVE_KILL] = TO(GUEST_OFF),
+		[MOVE_RESET] = TO(GUEST_RUNNING),
+		[MOVE_STOP_TIMEOUT] = TO(GUEST_RUNNING),
+		[MOVE_GUEST_OFF] = TO(GUEST_OFF),
+		[MOVE_GUEST_RESET] = TO(GUEST_STOPPING),
+		[MOVE_GUEST_CRASH] = TO(GUEST_CRASHED),
+	},
+	[GUEST_OFF] = {
+		[MOVE_START] = TO(GUEST_STARTING),
+		[MOVE_UNDEFINE] = TO(GUEST_OFF),
+	},
+	[GUEST_CRASHED] = {
+		[MOVE_START] = TO(GUEST_STARTING),
+		[MOVE_UNDEFINE] = TO(GUEST_CRASHED),
+	},
 };
 
 const char *guest_state_name(enum guest_state s)
@@ -99,8 +104,7 @@ static const char *mend(enum guest_state s, enum guest_move m)
 	case GUEST_STARTING:
 		return "wait until it runs";
 	case GUEST_PAUSED:
-		return m == MOVE_UNDEFINE ? "kill it first"
-					  : "resume it first";
+		return m == MOVE_UNDEFINE ? "kill it first" : "resume it first";
 	case GUEST_RUNNING:
 		return m == MOVE_UNDEFINE ? "stop or kill it first"
 					  : "nothing to do";
@@ -113,12 +117,9 @@ static const char *mend(enum guest_state s, enum guest_move m)
 
 int guest_state_next(enum guest_state s, enum guest_move m, struct err *e)
 {
-	int to = NO;
-
-	if ((unsigned)s < GUEST_STATES && (unsigned)m < GUEST_MOVES)
-		to = next_state[s][m];
-	if (to != NO)
-		return to;
+	if ((unsigned)s < GUEST_STATES && (unsigned)m < GUEST_MOVES &&
+		next_state[s][m])
+		return next_state[s][m] - 1;
 	return err_set(e, EINVAL, "cannot %s: the guest is %s: %s",
 		guest_move_name(m), guest_state_name(s), mend(s, m));
 }
