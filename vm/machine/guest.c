@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * One guest's life: verbs of people and requests of the guest, carried out
+ * one after the other on the engine's thread. What is legal is the state
+ * table's to say (vm/core/state.c); what it means is here.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/base/clock.h"
+#include "vm/machine/machine.h"
+
+/* How long "stopping" is shown when nobody waits for the power-off. */
+#define STOP_SHOWN_NS (60 * NS_PER_S)
+
+static void set_state(struct guest *g, enum guest_state s, const char *why)
+{
+	struct engine *en = g->en;
+	bool changed = g->state != s;
+
+	lock_take(&en->lock);
+	g->state = s;
+	if (why)
+		snprintf(g->why, sizeof(g->why), "%s", why);
+	lock_drop(&en->lock);
+	if (changed)
+		engine_tell(en, ENGINE_EV_STATE, g->conf.name, s, why);
+}
+
+static void finish(struct command *cmd, const struct err *e)
+{
+	if (cmd->c.done)
+		cmd->c.done(cmd->c.arg, e);
+	free(cmd);
+}
+
+/* End every waiting stop command. */
+static void finish_stops(struct guest *g, const struct err *e)
+{
+	struct list *n;
+
+	while ((n = list_pop(&g->stops)))
+		finish(list_entry(n, struct command, node), e);
+	loop_timer_disarm(&g->stop_timer);
+}
+
+/* The board goes; the guest is in state s for reason why (may be NULL). */
+static void end(struct guest *g, enum guest_state s, const char *why)
+{
+	struct err e = ERR_NONE;
+
+	if (why)
+		log_msg(g->log, LOG_ERROR, "guest %s: %s",
+			guest_state_name(s), why);
+	else
+		log_msg(g->log, LOG_INFO, "guest %s", guest_state_name(s));
+	guest_take_down(g);
+	set_state(g, s, why ? why : "");
+	if (s == GUEST_CRASHED)
+		err_set(&e, EIO, "guest \"%s\" crashed: %s", g->conf.name,
+			why ? why : "unknown reason");
+	finish_stops(g, &e);
+}
+
+static int do_start(struct guest *g, struct err *e)
+{
+	int r;
+
+	set_state(g, GUEST_STARTING, "");
+	r = guest_bring_up(g, e);
+	if (r >= 0) {
+		r = board_start(g->board, e);
+		if (r < 0)
+			guest_take_down(g);
+	}
+	if (r < 0) {
+		set_state(g, GUEST_OFF, e->msg);
+		return r;
+	}
+	log_msg(g->log, LOG_INFO, "started: %u vCPUs, %llu MiB", g->conf.cpus,
+		(unsigned long long)(g->conf.memory_bytes >> 20));
+	set_state(g, GUEST_RUNNING, "");
+	return 0;
+}
+
+/* The guest has not powered off in time: it goes on as it was. */
+static void stop_timer_fired(void *arg)
+{
+	struct guest *g = arg;
+	uint64_t now = clock_now_ns(), next = 0;
+	struct err e = ERR_NONE;
+
+	if (g->state != GUEST_STOPPING)
+		return;
+	err_set(&e, ETIMEDOUT,
+		"guest \"%s\" did not power off in time: it may have no ACPI "
+		"support or be waiting for somebody; it goes on running (kill "
+		"forces it off)", g->conf.name);
+	list_each_safe(n, tmp, &g->stops) {
+		struct command *cmd = list_entry(n, struct command, node);
+
+		if (cmd->deadline_ns <= now) {
+			list_del(n);
+			finish(cmd, &e);
+		} else if (!next || cmd->deadline_ns < next) {
+			next = cmd->deadline_ns;
+		}
+	}
+	if (!next && g->stop_shown_until_ns > now)
+		next = g->stop_shown_until_ns;
+	if (next)
+		loop_timer_arm(&g->stop_timer, next);
+	else
+		set_state(g, GUEST_RUNNING, "did not obey the power button");
+}
+
+/* Press the power button; cmd is finished now, or when the guest is off. */
+static void do_stop(struct guest *g, struct command *cmd)
+{
+	struct err e = ERR_NONE;
+	uint64_t now = clock_now_ns(), first;
+
+	set_state(g, GUEST_STOPPING, "");
+	board_power_button(g->board);
+	if (cmd->c.timeout_ms) {
+		cmd->deadline_ns = now + cmd->c.timeout_ms * NS_PER_MS;
+		list_add_tail(&g->stops, &cmd->node);
+	} else {
+		g->stop_shown_until_ns = now + STOP_SHOWN_NS;
+		finish(cmd, &e);
+	}
+	first = g->stop_shown_until_ns > now ? g->stop_shown_until_ns : 0;
+	list_each(n, &g->stops) {
+		struct command *it = list_entry(n, struct command, node);
+
+		if (!first || it->deadline_ns < first)
+			first = it->deadline_ns;
+	}
+	loop_timer_arm(&g->stop_timer, first);
+}
+
+static int do_reset(struct guest *g, enum guest_state to, struct err *e)
+{
+	int r = board_reset(g->board, e);
+
+	if (r < 0) {
+		end(g, GUEST_CRASHED, e->msg);
+		return r;
+	}
+	if (to != GUEST_PAUSED)
+		board_resume(g->board);
+	set_state(g, to, NULL);
+	return 0;
+}
+
+static const enum guest_move verb_moves[] = {
+	[ENGINE_START] = MOVE_START,
+	[ENGINE_STOP] = MOVE_STOP,
+	[ENGINE_KILL] = MOVE_KILL,
+	[ENGINE_PAUSE] = MOVE_PAUSE,
+	[ENGINE_RESUME] = MOVE_RESUME,
+	[ENGINE_RESET] = MOVE_RESET,
+	[ENGINE_UNDEFINE] = MOVE_UNDEFINE,
+};
+
+void guest_command(struct guest *g, struct command *cmd)
+{
+	struct err e = ERR_NONE;
+	int to = guest_state_next(g->state, verb_moves[cmd->c.verb], &e);
+
+	if (to < 0) {
+		err_prefix(&e, "%s", g->conf.name);
+		finish(cmd, &e);
+		return;
+	}
+	switch (cmd->c.verb) {
+	case ENGINE_START:
+		if (do_start(g, &e) < 0)
+			err_prefix(&e, "%s", g->conf.name);
+		break;
+	case ENGINE_STOP:
+		do_stop(g, cmd);
+		return;
+	case ENGINE_KILL:
+		end(g, GUEST_OFF, NULL);
+		break;
+	case ENGINE_PAUSE:
+		board_pause(g->board);
+		set_state(g, GUEST_PAUSED, NULL);
+		break;
+	case ENGINE_RESUME:
+		board_resume(g->board);
+		set_state(g, GUEST_RUNNING, NULL);
+		break;
+	case ENGINE_RESET:
+		if (g->state == GUEST_STOPPING) {
+			err_set(&e, ECANCELED, "%s: reset meanwhile",
+				g->conf.name);
+			finish_stops(g, &e);
+			e = (struct err)ERR_NONE;
+		}
+		do_reset(g, (enum guest_state)to, &e);
+		break;
+	case ENGINE_UNDEFINE:
+		break; /* engine.c's */
+	}
+	finish(cmd, &e);
+}
+
+void guest_force_off(struct guest *g)
+{
+	if (g->board)
+		end(g, GUEST_OFF, NULL);
+}
+
+void guest_request(void *arg, enum core_request what, const char *why)
+{
+	struct guest *g = arg;
+
+	if (what == CORE_CRASH) {
+		lock_take(&g->crash_lock);
+		if (!g->crash_why[0])
+			snprintf(g->crash_why, sizeof(g->crash_why), "%s",
+				why ? why : "unknown reason");
+		lock_drop(&g->crash_lock);
+	}
+	atomic_fetch_or(&g->requests, 1U << what);
+	loop_call_schedule(&g->request_call);
+}
+
+/* Engine thread: what the guest asked for; the gravest first. */
+static void handle_requests(void *arg)
+{
+	struct guest *g = arg;
+	unsigned req = atomic_exchange(&g->requests, 0);
+	struct err e = ERR_NONE;
+	char why[sizeof(g->crash_why)];
+	int to;
+
+	if (!g->board || !req)
+		return;
+	if (req & 1U << CORE_CRASH) {
+		lock_take(&g->crash_lock);
+		memcpy(why, g->crash_why, sizeof(why));
+		lock_drop(&g->crash_lock);
+		end(g, GUEST_CRASHED, why);
+	} else if (req & 1U << CORE_POWEROFF) {
+		end(g, GUEST_OFF, NULL);
+	} else if (req & 1U << CORE_RESET) {
+		log_msg(g->log, LOG_INFO, "guest rebooted");
+		to = guest_state_next(g->state, MOVE_GUEST_RESET, &e);
+		if (to < 0)
+			return;
+		lock_take(&g->en->lock);
+		g->reboots++;
+		lock_drop(&g->en->lock);
+		if (do_reset(g, (enum guest_state)to, &e) >= 0)
+			engine_tell(g->en, ENGINE_EV_REBOOT, g->conf.name,
+				g->state, NULL);
+	}
+}
+
+struct guest *guest_new(struct engine *en, const struct conf *c)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->en = en;
+	g->conf = *c;
+	list_init(&g->node);
+	list_init(&g->stops);
+	lock_init(&g->crash_lock, "crash", LOCK_LOG);
+	loop_timer_init(&g->stop_timer, en->loop, stop_timer_fired, g);
+	loop_call_init(&g->request_call, en->loop, handle_requests, g);
+	return g;
+}
+
+void guest_free(struct guest *g)
+{
+	loop_timer_disarm(&g->stop_timer);
+	loop_call_cancel(&g->request_call);
+	share_put(g->en, g->serial);
+	share_put(g->en, g->virtcon);
+	share_put(g->en, g->firmware);
+	share_put(g->en, g->display);
+	log_close(g->log);
+	lock_fini(&g->crash_lock);
+	free(g);
+}
