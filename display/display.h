@@ -51,7 +51,12 @@ int display_listen(struct display *d, const struct display_listen *l,
 	struct err *e);
 /* "127.0.0.1:5905", a socket's path, or "" */
 const char *display_address(const struct display *d);
-/* Throws viewers out, waits for the display thread to let go, frees. */
+/*
+ * Throw the viewers out and give the address free; the display itself stays
+ * for whoever still looks at it (nobody paints it any more).
+ */
+void display_close(struct display *d);
+/* display_close(), waits for the display thread to let go, frees. */
 void display_free(struct display *d);
 
 /* ---- the device's side ---- */
