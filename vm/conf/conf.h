@@ -14,13 +14,13 @@
 
 #include "vm/base/err.h"
 
-#define CONF_NAME_MAX 63
-#define CONF_PATH_MAX 1024
-#define CONF_CMDLINE_MAX 2047
-#define CONF_MAX_DISKS 16
-#define CONF_MAX_NETS 8
+#define CONF_NAME_MAX     63
+#define CONF_PATH_MAX     1024
+#define CONF_CMDLINE_MAX  2047
+#define CONF_MAX_DISKS    16
+#define CONF_MAX_NETS     8
 #define CONF_MAX_FORWARDS 16
-#define CONF_MAX_CPUS 64
+#define CONF_MAX_CPUS     64
 
 enum conf_firmware { CONF_FW_SEABIOS, CONF_FW_UEFI, CONF_FW_NONE };
 enum conf_bus { CONF_BUS_VIRTIO, CONF_BUS_SATA };
@@ -58,8 +58,8 @@ struct conf_net {
 
 struct conf_display {
 	enum conf_vnc_mode vnc;
-	char vnc_addr[64];     /* TCP: numeric address */
-	unsigned vnc_display;  /* TCP port = 5900 + this */
+	char vnc_addr[64];                          /* TCP: numeric address */
+	unsigned vnc_display;                       /* TCP port = 5900 + this */
 	char password_file[CONF_PATH_MAX];          /* "" = none */
 	char viewonly_password_file[CONF_PATH_MAX]; /* "" = none */
 	bool insecure; /* allow an address that is not loopback */
@@ -72,8 +72,8 @@ struct conf {
 	uint64_t memory_bytes;
 	bool hugepages;
 	enum conf_firmware firmware;
-	bool tablet; /* virtio-input tablet and keyboard, default yes */
-	bool rng;    /* virtio-rng, default yes */
+	bool tablet;         /* virtio-input tablet and keyboard, default yes */
+	bool rng;            /* virtio-rng, default yes */
 	bool virtio_console; /* hvc0 beside the serial port, default no */
 	char kernel[CONF_PATH_MAX];
 	char initrd[CONF_PATH_MAX];
@@ -102,8 +102,8 @@ void conf_init(struct conf *c);
 int conf_read(const char *path, struct conf *c, struct err *e);
 
 /* The same from text; base is the folder of relative paths, file for errors. */
-int conf_parse(const char *text, size_t len, const char *file,
-	const char *base, struct conf *c, struct err *e);
+int conf_parse(const char *text, size_t len, const char *file, const char *base,
+	struct conf *c, struct err *e);
 
 /* Write c as INI that conf_parse reads back to the same. Caller frees *out. */
 int conf_format(const struct conf *c, char **out, struct err *e);
