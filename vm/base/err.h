@@ -37,7 +37,10 @@ int err_vset(struct err *e, int code, const char *fmt, va_list ap)
 int err_sys(struct err *e, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Put "text: " before the message that is there. Returns -e->code. */
+/*
+ * Put "text: " before the message that is there. Returns -e->code, and 0 for
+ * e = NULL: who may be called with NULL returns the code it has.
+ */
 int err_prefix(struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

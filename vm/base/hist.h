@@ -33,11 +33,14 @@ static inline void hist_add(struct hist *h, uint64_t ns)
 static inline void hist_copy(struct hist *h, struct hist_snap *out)
 {
 	for (int i = 0; i < HIST_BUCKETS; i++)
-		out->n[i] = atomic_load_explicit(
-			&h->n[i], memory_order_relaxed);
+		out->n[i] =
+			atomic_load_explicit(&h->n[i], memory_order_relaxed);
 }
 
-/* Upper bound in us of the bucket that holds the q-th part (0..1), 0 = none. */
+/*
+ * Upper bound in us of the bucket that holds the q-th part (0..1), for the
+ * last, open one its lower bound; 0 when nothing was counted.
+ */
 uint64_t hist_quantile_us(const struct hist_snap *s, double q);
 
 #endif

@@ -53,11 +53,11 @@ static int io_unix_clear(const struct sockaddr_un *a, struct err *e)
 	struct stat st;
 	int fd, r;
 
-	if (lstat(a->sun_path, &st))
-		return errno == ENOENT
-			       ? 0
-			       : err_sys(e, errno, "cannot listen on %s",
-					 a->sun_path);
+	if (lstat(a->sun_path, &st)) {
+		if (errno == ENOENT)
+			return 0;
+		return err_sys(e, errno, "cannot listen on %s", a->sun_path);
+	}
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(e, EADDRINUSE,
 			"cannot listen on %s: a file that is no socket is "

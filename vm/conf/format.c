@@ -127,8 +127,8 @@ static int conf_check_text(const struct conf *c, const char *text, size_t len,
 int conf_format(const struct conf *c, char **out, struct err *e)
 {
 	struct conf *scratch = malloc(sizeof(*scratch));
-	struct err none;
-	size_t len;
+	struct err none = ERR_NONE;
+	size_t len = 0;
 	int r;
 
 	*out = NULL;
