@@ -38,8 +38,8 @@ static inline void hist_copy(struct hist *h, struct hist_snap *out)
 }
 
 /*
- * Upper bound in us of the bucket that holds the q-th part (0..1), for the
- * last, open one its lower bound; 0 when nothing was counted.
+ * Upper bound in us of the bucket that holds the q-th part (0..1), as if the
+ * last one were not open; 0 when nothing was counted.
  */
 uint64_t hist_quantile_us(const struct hist_snap *s, double q);
 

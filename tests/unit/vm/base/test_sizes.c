@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vm/base/sizes: checked arithmetic, reading and writing sizes. */
-#include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "vm/base/sizes.h"
 
-START_TEST(add_and_mul_refuse_overflow)
-{
+#include "tests/unit/suite.h"
+
+START_TEST (add_and_mul_refuse_overflow) {
 	uint64_t v;
 
 	ck_assert(size_add(1, 2, &v));
@@ -19,8 +18,7 @@ START_TEST(add_and_mul_refuse_overflow)
 }
 END_TEST
 
-START_TEST(in_holds_at_the_edges)
-{
+START_TEST (in_holds_at_the_edges) {
 	ck_assert(size_in(0, 0, 0));
 	ck_assert(size_in(10, 0, 10));
 	ck_assert(!size_in(11, 0, 10));
@@ -30,8 +28,7 @@ START_TEST(in_holds_at_the_edges)
 }
 END_TEST
 
-START_TEST(rounding_goes_to_powers_of_two)
-{
+START_TEST (rounding_goes_to_powers_of_two) {
 	ck_assert_uint_eq(size_up(1, 4096), 4096);
 	ck_assert_uint_eq(size_up(4096, 4096), 4096);
 	ck_assert_uint_eq(size_down(4097, 4096), 4096);
@@ -40,8 +37,7 @@ START_TEST(rounding_goes_to_powers_of_two)
 }
 END_TEST
 
-START_TEST(parse_reads_sizes)
-{
+START_TEST (parse_reads_sizes) {
 	static const struct {
 		const char *text;
 		uint64_t value;
@@ -69,8 +65,7 @@ START_TEST(parse_reads_sizes)
 }
 END_TEST
 
-START_TEST(parse_refuses_what_is_no_size)
-{
+START_TEST (parse_refuses_what_is_no_size) {
 	static const char *const bad[] = { "", "M", "-1", "+1", " 1", "1 ",
 		"1x", "1Mi", "1MM", "1iB", "1.", "1.K", "1.5", "1.5B", ".5M",
 		"0x10", "1e3", "1,5G", "1M1" };
@@ -82,8 +77,7 @@ START_TEST(parse_refuses_what_is_no_size)
 }
 END_TEST
 
-START_TEST(parse_refuses_more_than_64_bits)
-{
+START_TEST (parse_refuses_more_than_64_bits) {
 	static const char *const bad[] = { "18446744073709551616", "16384P",
 		"1P1" };
 	uint64_t v;
@@ -96,8 +90,7 @@ START_TEST(parse_refuses_more_than_64_bits)
 }
 END_TEST
 
-START_TEST(format_writes_what_people_read)
-{
+START_TEST (format_writes_what_people_read) {
 	static const struct {
 		uint64_t value;
 		const char *text;
@@ -120,33 +113,14 @@ START_TEST(format_writes_what_people_read)
 }
 END_TEST
 
-START_TEST(format_cuts_at_a_short_buffer)
-{
+START_TEST (format_cuts_at_a_short_buffer) {
 	char buf[4] = "???";
 
 	ck_assert_str_eq(size_format(1234, buf, sizeof(buf)), "1.2");
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("sizes");
-	TCase *t = tcase_create("sizes");
-	SRunner *r;
-	int failed;
-
-	tcase_add_test(t, add_and_mul_refuse_overflow);
-	tcase_add_test(t, in_holds_at_the_edges);
-	tcase_add_test(t, rounding_goes_to_powers_of_two);
-	tcase_add_test(t, parse_reads_sizes);
-	tcase_add_test(t, parse_refuses_what_is_no_size);
-	tcase_add_test(t, parse_refuses_more_than_64_bits);
-	tcase_add_test(t, format_writes_what_people_read);
-	tcase_add_test(t, format_cuts_at_a_short_buffer);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+SUITE("sizes", add_and_mul_refuse_overflow, in_holds_at_the_edges,
+	rounding_goes_to_powers_of_two, parse_reads_sizes,
+	parse_refuses_what_is_no_size, parse_refuses_more_than_64_bits,
+	format_writes_what_people_read, format_cuts_at_a_short_buffer)

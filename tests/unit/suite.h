@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The main() of a Check program, and a scratch folder. At the end of a test
+ * file: SUITE("loop", timer_runs_once, timer_can_be_disarmed, ...)
+ */
+#ifndef TESTS_UNIT_SUITE_H
+#define TESTS_UNIT_SUITE_H
+
+#include <check.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An error must have this code and hold this text. */
+#define ck_assert_err(e, want_code, text)                                      \
+	do {                                                                   \
+		ck_assert_int_eq((e).code, (want_code));                       \
+		ck_assert_msg(strstr((e).msg, (text)) != NULL,                 \
+			"\"%s\" holds no \"%s\"", (e).msg,                     \
+			(const char *)(text));                                 \
+	} while (0)
+
+static inline int suite_run(const char *name, const TTest **tests, size_t n)
+{
+	Suite *s = suite_create(name);
+	TCase *t = tcase_create(name);
+	SRunner *r;
+	int failed;
+
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(t, tests[i]);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#define SUITE(name, ...)                                                       \
+	int main(void)                                                         \
+	{                                                                      \
+		const TTest *tests[] = { __VA_ARGS__ };                        \
+		return suite_run(name, tests,                                  \
+			sizeof(tests) / sizeof(tests[0]));                     \
+	}
+
+/* A new folder; its path is good to the end of the process. */
+static inline char *suite_tmp(void)
+{
+	static char path[256];
+	const char *top = getenv("TMPDIR");
+
+	snprintf(path, sizeof(path), "%s/guestdeck-XXXXXX",
+		top && *top && strlen(top) < 64 ? top : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	return path;
+}
+
+static inline int suite_rm_one(const char *path, const struct stat *st,
+	int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static inline void suite_rm(const char *path)
+{
+	nftw(path, suite_rm_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* "folder/name", in one of a few static buffers. */
+static inline const char *suite_path(const char *folder, const char *name)
+{
+	static char paths[8][512];
+	static unsigned next;
+	char *p = paths[next++ % 8];
+
+	snprintf(p, sizeof(paths[0]), "%s/%s", folder, name);
+	return p;
+}
+
+#endif
