@@ -63,8 +63,9 @@ enum {
 #define D_VRT     0x80
 
 /* What a guest may set: 1906 to 2223, so that nanoseconds fit 64 bits. */
-#define TIME_MIN INT64_C(-2000000000)
-#define TIME_MAX INT64_C(8000000000)
+#define TIME_MIN   INT64_C(-2000000000)
+#define TIME_MAX   INT64_C(8000000000)
+#define OFFSET_MAX INT64_C(3000000000)
 
 #define UIP_NS (244 * NS_PER_US)
 
@@ -517,9 +518,15 @@ int64_t rtc_offset_s(struct device *d)
 int rtc_new(struct core *core, const struct rtc_conf *conf, struct device **out,
 	struct err *e)
 {
-	struct rtc *r = calloc(1, sizeof(*r));
+	struct rtc *r;
 	int rc;
 
+	if (llabs(conf->offset_s) > OFFSET_MAX)
+		return err_set(e, EINVAL,
+			"real-time clock: an offset of %lld s is more than "
+			"%lld s",
+			(long long)conf->offset_s, (long long)OFFSET_MAX);
+	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_sys(e, ENOMEM, "real-time clock");
 	r->dev = (struct device){ .name = "rtc", .ops = &rtc_ops };
@@ -534,7 +541,7 @@ int rtc_new(struct core *core, const struct rtc_conf *conf, struct device **out,
 		.len = 2,
 		.prio = BUS_FIXED,
 	};
-	r->offset_ns = clamp(conf->offset_s) * (int64_t)NS_PER_S;
+	r->offset_ns = conf->offset_s * (int64_t)NS_PER_S;
 	r->cmos[REG_A] = A_DEFAULT;
 	r->last_s = floor_s(guest_ns(r));
 	lock_init(&r->lock, "rtc", LOCK_DEVICE);
