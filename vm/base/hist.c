@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Reading a latency histogram. No state; any thread. */
+/* Quantiles of a latency histogram. Thread: any, no state. */
 #include "vm/base/hist.h"
 
 uint64_t hist_quantile_us(const struct hist_snap *s, double q)
@@ -11,12 +11,16 @@ uint64_t hist_quantile_us(const struct hist_snap *s, double q)
 		total += s->n[i];
 	if (!total)
 		return 0;
+	if (!(q > 0)) /* a NaN too */
+		q = 0;
+	if (q > 1)
+		q = 1;
 	want = q * (double)total;
-	for (int i = 0; i < HIST_BUCKETS - 1; i++) {
+	for (int i = 0; i < HIST_BUCKETS; i++) {
 		seen += s->n[i];
-		if (seen && (double)seen >= want)
+		/* an empty bucket holds no part, not even the 0th */
+		if (s->n[i] && (double)seen >= want)
 			return UINT64_C(1) << i;
 	}
-	/* the open one: its lower bound is all that is known */
-	return UINT64_C(1) << (HIST_BUCKETS - 2);
+	return UINT64_C(1) << (HIST_BUCKETS - 1);
 }
