@@ -42,10 +42,16 @@ struct pci_dev {
 	uint8_t wmask[PCI_CFG_SIZE]; /* bits that a write may change */
 	uint8_t w1c[PCI_CFG_SIZE];   /* bits that a written 1 clears */
 	/*
-	 * Called after a config write changed cfg[off, off+len) (any of it);
-	 * before BARs are remapped. May be NULL. Under the bus's lock.
+	 * Called after a config write to cfg[off, off+len), whether or not
+	 * bits changed; before BARs are remapped. May be NULL. Under the
+	 * bus's lock.
 	 */
 	void (*cfg_written)(struct pci_dev *d, unsigned off, unsigned len);
+	/*
+	 * Called before cfg[off, off+len) is read, to bring bytes up to date
+	 * that change by themselves. May be NULL. Under the bus's lock.
+	 */
+	void (*cfg_reading)(struct pci_dev *d, unsigned off, unsigned len);
 	/*
 	 * A BAR was mapped at addr, or unmapped (addr = GPA_NONE). May be
 	 * NULL. Under the bus's lock. For ioeventfds that follow a BAR.
@@ -60,6 +66,11 @@ struct pci_dev {
 	} bar[PCI_BARS];
 	struct pci_msix *msix; /* NULL = none */
 	bool intx_level;
+	/* private to vm/pci */
+	bool intx_driven;            /* what the wire sees, guarded by intx */
+	bool frozen;                 /* init holds the power-on values */
+	unsigned cap_last, cap_next; /* end of the list; free offset */
+	uint8_t init[PCI_CFG_SIZE];
 };
 
 /*
@@ -74,14 +85,24 @@ void pci_bus_free(struct pci_bus *b);
 void pci_bus_set_router(struct pci_bus *b,
 	void (*route)(void *arg, unsigned pirq, bool level), void *arg);
 /*
+ * Call route() once for each PIRQ with its level as it is now: for a router
+ * whose routes changed. route() always runs under the bus's INTx lock (rank
+ * LOCK_INTX), so the router's state needs no lock of its own when it is only
+ * used there. Thread: any.
+ */
+void pci_bus_reroute(struct pci_bus *b);
+/* PIRQ (0..7 = A..H) that pin 1..4 of a slot is wired to (MACHINE.md 1). */
+unsigned pci_pirq(unsigned slot, unsigned pin);
+/*
  * All config spaces, BARs, INTx lines and MSI-X state back to power-on.
  * Called before the devices' own resets.
  */
 void pci_bus_reset(struct pci_bus *b);
 /*
  * Direct boot: give every BAR an address as firmware would (32-bit window up
- * from GMEM_PCI32_BASE, 64-bit prefetchable above RAM, I/O from 0xC000), set
- * interrupt lines, enable nothing but decoding.
+ * from GMEM_PCI32_BASE, I/O from 0xC000; 64-bit BARs that do not fit there
+ * above RAM), set interrupt lines, enable nothing but decoding. Once after
+ * each pci_bus_reset().
  */
 void pci_bus_assign(struct pci_bus *b);
 
@@ -106,9 +127,14 @@ int pci_rom_add(struct pci_dev *d, const void *image, uint64_t len,
 
 /*
  * Add a capability of len bytes (id and next are filled in) to the list;
- * returns its offset in cfg. Extended ones (id 16 bit) from 0x100 on.
+ * returns its offset in cfg, 0 when config space is full.
  */
 unsigned pci_cap_add(struct pci_dev *d, uint8_t id, unsigned len);
+/*
+ * PCI Express capability of a root complex integrated endpoint: tells guests
+ * that the function's config space is 4 KiB.
+ */
+void pci_express_add(struct pci_dev *d);
 
 /* Interrupt pin A..D (1..4; 0 = none) in config space. */
 void pci_intx_pin(struct pci_dev *d, unsigned pin);
