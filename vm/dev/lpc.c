@@ -62,6 +62,7 @@ enum { PORT_POST, PORT_92, PORT_APM, PORT_ED, PORT_CF9, PORTS };
 struct lpc {
 	struct device dev;
 	struct pci_dev pci;
+	struct pci_bus *bus;
 	struct core *core;
 	struct pm pm;
 	struct bus_region port[PORTS];
@@ -383,7 +384,7 @@ static void lpc_free(struct device *d)
 {
 	struct lpc *l = container_of(d, struct lpc, dev);
 
-	pci_bus_set_router(l->pci.bus, NULL, NULL);
+	pci_bus_set_router(l->bus, NULL, NULL);
 	pci_dev_del(&l->pci);
 	lpc_unmap(l);
 	pm_fini(&l->pm);
@@ -425,6 +426,7 @@ int lpc_new(struct core *core, struct pci_bus *bus, struct device **out,
 		return err_sys(e, ENOMEM, "LPC bridge");
 	l->dev = (struct device){ .name = "lpc", .ops = &lpc_ops };
 	l->core = core;
+	l->bus = bus;
 	lpc_regions_init(l);
 	lock_init(&l->lock, "lpc", LOCK_DEVICE);
 	lock_init(&l->pirq_lock, "pirq", LOCK_PIRQ);
