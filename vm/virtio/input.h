@@ -7,6 +7,7 @@
 #define VM_VIRTIO_INPUT_H
 
 #include "display/display.h"
+
 #include "vm/virtio/virtio.h"
 
 enum virtio_input_kind { VIRTIO_INPUT_TABLET, VIRTIO_INPUT_KEYBOARD };

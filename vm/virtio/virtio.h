@@ -298,7 +298,8 @@ void virtq_notify(struct virtq *q);
  *	} while (virtq_enable_kicks(q));
  *
  * Bound such a loop (a driver on another CPU may fill as fast as we empty)
- * and call virtq_again() to go on in the loop's next round.
+ * and call virtq_again() to go on in the loop's next round. While the device
+ * is not active, enable answers false.
  */
 void virtq_disable_kicks(struct virtq *q);
 bool virtq_enable_kicks(struct virtq *q);
