@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* An error must have this code and hold this text. */
 #define ck_assert_err(e, want_code, text)                                      \
@@ -70,6 +71,16 @@ static inline int suite_rm_one(const char *path, const struct stat *st,
 static inline void suite_rm(const char *path)
 {
 	nftw(path, suite_rm_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* No descriptor of this number or above from now on; -1 = as before. */
+static inline void suite_limit_fds(int limit)
+{
+	struct rlimit now;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &now), 0);
+	now.rlim_cur = limit < 0 ? now.rlim_max : (rlim_t)limit;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
 }
 
 /* "folder/name", in one of a few static buffers. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -109,13 +108,13 @@ START_TEST (failures_name_path_and_cause) {
 END_TEST
 
 START_TEST (no_descriptor_left_is_an_error) {
-	struct rlimit none = { 0, 0 };
 	struct err e = ERR_NONE;
 
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	suite_limit_fds(0);
 	ck_assert_int_eq(io_unix_connect("/tmp/x", &e), -EMFILE);
 	ck_assert_err(e, EMFILE, "cannot make a socket");
 	ck_assert_int_eq(io_unix_listen("/tmp/x", 1, &e), -EMFILE);
+	suite_limit_fds(-1);
 }
 END_TEST
 
