@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "vm/base/sizes.h"
+
 #include "vm/machine/board_impl.h"
 
 static const struct board_stage stages[] = {
@@ -57,8 +58,8 @@ static void each_device(void *arg)
 
 	for (unsigned i = 0; i < ed->b->ndevices; i++) {
 		struct device *d = ed->b->devices[i];
-		void (*fn)(struct device *) = ed->what == EACH_RESET
-			? d->ops->reset
+		void (*fn)(struct device *) =
+			ed->what == EACH_RESET     ? d->ops->reset
 			: ed->what == EACH_QUIESCE ? d->ops->quiesce
 						   : d->ops->resume;
 

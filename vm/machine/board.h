@@ -15,7 +15,9 @@
 
 #include "vm/base/err.h"
 #include "vm/base/log.h"
+
 #include "display/display.h"
+
 #include "vm/conf/conf.h"
 #include "vm/core/console.h"
 #include "vm/core/device.h"

@@ -20,13 +20,13 @@ int board_core_up(struct board *b, struct err *e)
 	if (r >= 0)
 		r = loop_new(&b->io, e);
 	if (r >= 0)
-		r = gmem_new(b->kvm, c->memory_bytes, c->hugepages,
-			&core->gmem, e);
+		r = gmem_new(b->kvm, c->memory_bytes, c->hugepages, &core->gmem,
+			e);
 	if (r >= 0)
 		r = bus_new(b->kvm, true, 0x10000, &core->pio, e);
 	if (r >= 0)
-		r = bus_new(b->kvm, false,
-			UINT64_C(1) << kvm_phys_bits(b->kvm), &core->mmio, e);
+		r = bus_new(b->kvm, false, UINT64_C(1) << kvm_phys_bits(b->kvm),
+			&core->mmio, e);
 	if (r >= 0)
 		r = irqs_new(b->kvm, &core->irqs, e);
 	core->io = b->io;

@@ -8,7 +8,9 @@
 #define VM_MACHINE_BOARD_IMPL_H
 
 #include "vm/base/thread.h"
+
 #include "storage/storage.h"
+
 #include "vm/core/vcpu.h"
 #include "vm/fw/fw.h"
 #include "vm/kvm/kvm.h"

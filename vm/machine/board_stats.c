@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vm/base/sizes.h"
+
 #include "vm/machine/board_impl.h"
 
 static void copy_dir(struct dir_stats *to, const struct blk_dir_stats *from)

@@ -59,7 +59,7 @@ static void look_at_cpu(struct report *r)
 
 	while (f && !hw && fgets(line, sizeof(line), f))
 		hw = !strncmp(line, "flags", 5) &&
-			(strstr(line, " vmx") || strstr(line, " svm"));
+		     (strstr(line, " vmx") || strstr(line, " svm"));
 	if (f)
 		fclose(f);
 	find(r, "cpu", hw,
@@ -101,7 +101,8 @@ static void look_at_uring(struct report *r)
 		snprintf(text, sizeof(text),
 			"refused (%s): disks use a pool of threads; see "
 			"sysctl kernel.io_uring_disabled and your container's "
-			"seccomp profile", strerror(-rc));
+			"seccomp profile",
+			strerror(-rc));
 		find(r, "io_uring", false, text);
 		return;
 	}

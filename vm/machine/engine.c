@@ -13,11 +13,12 @@
 
 #include "vm/base/clock.h"
 #include "vm/base/io.h"
+
 #include "vm/machine/machine.h"
 
 struct guest *engine_find(struct engine *en, const char *name)
 {
-	list_each(n, &en->guests) {
+	list_each (n, &en->guests) {
 		struct guest *g = list_entry(n, struct guest, node);
 
 		if (!strcmp(g->conf.name, name))
@@ -49,7 +50,7 @@ static void insert_sorted(struct engine *en, struct guest *g)
 {
 	struct list *at = &en->guests;
 
-	list_each(n, &en->guests) {
+	list_each (n, &en->guests) {
 		if (strcmp(list_entry(n, struct guest, node)->conf.name,
 			    g->conf.name) > 0) {
 			at = n;
@@ -59,8 +60,8 @@ static void insert_sorted(struct engine *en, struct guest *g)
 	list_add_tail(at, &g->node);
 }
 
-static void definition_path(
-	const struct engine *en, const char *name, char *buf, size_t len)
+static void definition_path(const struct engine *en, const char *name,
+	char *buf, size_t len)
 {
 	snprintf(buf, len, "%s/guests/%s.ini", en->dir, name);
 }
@@ -92,8 +93,10 @@ static void load_definition(struct engine *en, const char *file)
 	if (conf_read(path, c, &e) < 0) {
 		note_broken(en, e.msg);
 	} else if (engine_find(en, c->name)) {
-		err_set(&e, EEXIST, "%s: guest \"%s\" is defined twice: "
-			"remove one of the files", path, c->name);
+		err_set(&e, EEXIST,
+			"%s: guest \"%s\" is defined twice: "
+			"remove one of the files",
+			path, c->name);
 		note_broken(en, e.msg);
 	} else {
 		g = guest_new(en, c);
@@ -235,7 +238,8 @@ int engine_new(const struct engine_opts *o, struct engine **out, struct err *e)
 	if (strlen(o->dir) >= CONF_PATH_MAX - 128)
 		return err_set(e, ENAMETOOLONG,
 			"%s: the path of the state folder is too long: "
-			"set GUESTDECK_DIR to a shorter one", o->dir);
+			"set GUESTDECK_DIR to a shorter one",
+			o->dir);
 	en = calloc(1, sizeof(*en));
 	if (!en)
 		return err_set(e, ENOMEM, "no memory for the engine");
@@ -270,7 +274,7 @@ static void force_all_off(void *arg)
 	struct engine *en = arg;
 
 	run_commands(en);
-	list_each(n, &en->guests)
+	list_each (n, &en->guests)
 		guest_force_off(list_entry(n, struct guest, node));
 }
 
@@ -288,8 +292,8 @@ void engine_free(struct engine *en)
 }
 
 /* May a definition named like c's be put in? Lock held. */
-static int may_define(
-	struct engine *en, const struct conf *c, bool replace, struct err *e)
+static int may_define(struct engine *en, const struct conf *c, bool replace,
+	struct err *e)
 {
 	struct guest *g = engine_find(en, c->name);
 
@@ -298,11 +302,13 @@ static int may_define(
 	if (!replace)
 		return err_set(e, EEXIST,
 			"guest \"%s\" is defined already: undefine it first, "
-			"or define with --replace", c->name);
+			"or define with --replace",
+			c->name);
 	if (g->board || g->state == GUEST_STARTING)
 		return err_set(e, EBUSY,
 			"guest \"%s\" is %s: stop it before you replace its "
-			"definition", c->name, guest_state_name(g->state));
+			"definition",
+			c->name, guest_state_name(g->state));
 	return 0;
 }
 
@@ -328,8 +334,8 @@ static void define_job(void *arg)
 		definition_path(en, j->c->name, path, sizeof(path));
 		j->r = conf_format(j->c, &text, j->e);
 		if (j->r >= 0)
-			j->r = io_write_file(
-				path, text, strlen(text), 0600, j->e);
+			j->r = io_write_file(path, text, strlen(text), 0600,
+				j->e);
 		free(text);
 	}
 	if (j->r < 0)
@@ -348,15 +354,16 @@ static void define_job(void *arg)
 		insert_sorted(en, g);
 }
 
-int engine_define(
-	struct engine *en, const struct conf *c, bool replace, struct err *e)
+int engine_define(struct engine *en, const struct conf *c, bool replace,
+	struct err *e)
 {
 	struct define_job j = { .en = en, .c = c, .replace = replace, .e = e };
 
 	if (!conf_name_ok(c->name))
 		return err_set(e, EINVAL,
 			"\"%s\" is no name for a guest: use letters, digits, "
-			"'.', '_' and '-'", c->name);
+			"'.', '_' and '-'",
+			c->name);
 	loop_sync(en->loop, define_job, &j);
 	if (j.r >= 0)
 		engine_tell(en, ENGINE_EV_LIST, c->name, GUEST_DEFINED, NULL);
@@ -405,8 +412,10 @@ int engine_command_wait(struct engine *en, const char *guest,
 {
 	struct waiter w = { .mutex = PTHREAD_MUTEX_INITIALIZER,
 		.cond = PTHREAD_COND_INITIALIZER };
-	struct engine_command c = { .verb = verb, .timeout_ms = timeout_ms,
-		.done = wake_waiter, .arg = &w };
+	struct engine_command c = { .verb = verb,
+		.timeout_ms = timeout_ms,
+		.done = wake_waiter,
+		.arg = &w };
 
 	snprintf(c.guest, sizeof(c.guest), "%s", guest);
 	engine_command(en, &c);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vm/base/clock.h"
+
 #include "vm/machine/machine.h"
 
 /* How long "stopping" is shown when nobody waits for the power-off. */
@@ -52,8 +53,8 @@ static void end(struct guest *g, enum guest_state s, const char *why)
 	struct err e = ERR_NONE;
 
 	if (why)
-		log_msg(g->log, LOG_ERROR, "guest %s: %s",
-			guest_state_name(s), why);
+		log_msg(g->log, LOG_ERROR, "guest %s: %s", guest_state_name(s),
+			why);
 	else
 		log_msg(g->log, LOG_INFO, "guest %s", guest_state_name(s));
 	guest_take_down(g);
@@ -97,8 +98,9 @@ static void stop_timer_fired(void *arg)
 	err_set(&e, ETIMEDOUT,
 		"guest \"%s\" did not power off in time: it may have no ACPI "
 		"support or be waiting for somebody; it goes on running (kill "
-		"forces it off)", g->conf.name);
-	list_each_safe(n, tmp, &g->stops) {
+		"forces it off)",
+		g->conf.name);
+	list_each_safe (n, tmp, &g->stops) {
 		struct command *cmd = list_entry(n, struct command, node);
 
 		if (cmd->deadline_ns <= now) {
@@ -132,7 +134,7 @@ static void do_stop(struct guest *g, struct command *cmd)
 		finish(cmd, &e);
 	}
 	first = g->stop_shown_until_ns > now ? g->stop_shown_until_ns : 0;
-	list_each(n, &g->stops) {
+	list_each (n, &g->stops) {
 		struct command *it = list_entry(n, struct command, node);
 
 		if (!first || it->deadline_ns < first)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vm/base/clock.h"
+
 #include "vm/machine/machine.h"
 
 static void free_console(void *c)
@@ -21,8 +22,8 @@ static void free_display(void *d)
 	display_free(d);
 }
 
-static void log_path(
-	const struct guest *g, const char *suffix, char *buf, size_t len)
+static void log_path(const struct guest *g, const char *suffix, char *buf,
+	size_t len)
 {
 	snprintf(buf, len, "%s/log/%s%s.log", g->en->dir, g->conf.name, suffix);
 }
@@ -45,8 +46,8 @@ static int replace(struct guest *g, struct shared **slot, void *ptr,
 	return 0;
 }
 
-static int make_console(
-	struct guest *g, struct shared **slot, const char *suffix, struct err *e)
+static int make_console(struct guest *g, struct shared **slot,
+	const char *suffix, struct err *e)
 {
 	char path[2 * CONF_PATH_MAX];
 	struct console *c;
@@ -60,8 +61,7 @@ static int make_console(
 }
 
 /* Where viewers reach this guest, as the config says. */
-static int listen_for_viewers(
-	struct guest *g, struct display *d, struct err *e)
+static int listen_for_viewers(struct guest *g, struct display *d, struct err *e)
 {
 	const struct conf_display *cd = &g->conf.display;
 	struct display_listen l = { .off = cd->vnc == CONF_VNC_OFF };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vm/base/clock.h"
+
 #include "vm/machine/machine.h"
 
 static const char *firmware_name(enum conf_firmware f)
@@ -43,7 +44,7 @@ size_t engine_list(struct engine *en, struct guest_info *out, size_t max)
 	size_t n = 0;
 
 	LOCK_GUARD(&en->lock);
-	list_each(it, &en->guests) {
+	list_each (it, &en->guests) {
 		if (n < max)
 			fill_info(list_entry(it, struct guest, node), &out[n]);
 		n++;
@@ -75,8 +76,7 @@ int engine_conf(struct engine *en, const char *guest, struct conf *out)
 	return 0;
 }
 
-int engine_stats(
-	struct engine *en, const char *guest, struct guest_stats *out)
+int engine_stats(struct engine *en, const char *guest, struct guest_stats *out)
 {
 	struct guest *g;
 

@@ -17,7 +17,9 @@
 #include "vm/base/lock.h"
 #include "vm/base/loop.h"
 #include "vm/base/thread.h"
+
 #include "display/display.h"
+
 #include "vm/machine/board.h"
 #include "vm/vm.h"
 
@@ -106,8 +108,7 @@ int guest_bring_up(struct guest *g, struct err *e);
 void guest_take_down(struct guest *g);
 
 /* share.c */
-struct shared *share_new(
-	struct engine *en, void *ptr, void (*free)(void *ptr));
+struct shared *share_new(struct engine *en, void *ptr, void (*free)(void *ptr));
 void *share_get(struct engine *en, struct shared *s); /* en->lock held */
 void share_put(struct engine *en, struct shared *s);  /* no lock held */
 void share_put_ptr(struct engine *en, const void *ptr);

@@ -54,7 +54,7 @@ void share_put_ptr(struct engine *en, const void *ptr)
 	if (!ptr)
 		return;
 	lock_take(&en->lock);
-	list_each(n, &en->shared) {
+	list_each (n, &en->shared) {
 		struct shared *s = list_entry(n, struct shared, node);
 
 		if (s->ptr == ptr)
