@@ -47,8 +47,8 @@ struct aio_ops {
 struct aio {
 	const struct aio_ops *ops;
 	_Atomic(const char *) name; /* of what is in use now */
-	int fd;      /* of the image, borrowed */
-	int wait_fd; /* readable when something may be done */
+	int fd;                     /* of the image, borrowed */
+	int wait_fd;                /* readable when something may be done */
 	struct loop *loop;
 	struct log *log;
 };

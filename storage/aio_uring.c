@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The aio engine on io_uring: one ring an image, the image as registered
- * file, one system call a batch. The loop watches the ring's own descriptor
- * (no eventfd to write and read), and completions that are there right after
- * a submit, as reads from the page cache are, are picked up at the end of
- * the loop's round without a wait.
+ * file, one system call a batch. Completions wake the loop by an eventfd
+ * that is watched edge-triggered and so never read; those that are there
+ * right after a submit, as reads from the page cache are, are picked up at
+ * the end of the loop's round and do not touch it. (The ring's own
+ * descriptor will not do: newer kernels do not wake its pollers for deferred
+ * work.)
  *
  * Where the kernel has it (6.1) the ring is single-issuer with deferred task
  * work: completions are then processed when we ask for them and interrupt
@@ -21,6 +23,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "vm/base/clock.h"
 #include "vm/base/sizes.h"
@@ -35,11 +39,11 @@
 struct aio_uring {
 	struct aio aio;
 	struct io_uring ring;
-	unsigned flags;    /* IORING_SETUP_* that the kernel took */
-	bool ring_made;    /* there is a ring */
-	bool ring_on;      /* it is enabled and belongs to issuer */
-	bool left;         /* the ring failed: threads do the rest */
-	bool reaping;      /* done callbacks run: their kick comes after */
+	unsigned flags; /* IORING_SETUP_* that the kernel took */
+	bool ring_made; /* there is a ring */
+	bool ring_on;   /* it is enabled and belongs to issuer */
+	bool left;      /* the ring failed: threads do the rest */
+	bool reaping;   /* done callbacks run: their kick comes after */
 	const void *issuer;
 	unsigned in_kernel;   /* submitted, not yet completed */
 	struct list backlog;  /* not yet in the submission queue */
@@ -54,8 +58,6 @@ struct aio_uring {
 
 /* Its address marks a thread. */
 static _Thread_local char uring_me;
-
-static void uring_event(void *arg, uint32_t events);
 
 /* The ring itself. */
 
@@ -84,12 +86,9 @@ static int uring_setup(struct aio_uring *u, unsigned flags)
 	if (!r)
 		r = io_uring_register_files(&u->ring, &u->aio.fd, 1);
 	if (!r)
-		r = loop_fd_add(u->aio.loop, &u->watch, u->ring.ring_fd,
-			EPOLLIN, uring_event, u);
+		r = io_uring_register_eventfd(&u->ring, u->aio.wait_fd);
 	if (r)
 		io_uring_queue_exit(&u->ring);
-	else
-		u->aio.wait_fd = u->ring.ring_fd;
 	u->ring_made = !r;
 	return r;
 }
@@ -101,6 +100,19 @@ static int uring_setup_best(struct aio_uring *u)
 	for (size_t i = 0; r == -EINVAL && i < ARRAY_LEN(uring_flags); i++)
 		r = uring_setup(u, uring_flags[i]);
 	return r;
+}
+
+/*
+ * The kernel ends a ring some time after its last descriptor is closed: the
+ * image must not stay open for so long.
+ */
+static void uring_teardown(struct aio_uring *u)
+{
+	if (!u->ring_made)
+		return;
+	io_uring_unregister_files(&u->ring);
+	io_uring_queue_exit(&u->ring);
+	u->ring_made = false;
 }
 
 /* What was prepared goes to the backlog's front again, in its order. */
@@ -120,20 +132,21 @@ static int uring_own(struct aio_uring *u)
 	int r = 0;
 
 	if (u->ring_on && (u->issuer == &uring_me ||
-			!(u->flags & IORING_SETUP_SINGLE_ISSUER)))
+				  !(u->flags & IORING_SETUP_SINGLE_ISSUER)))
 		return 0;
 	if (u->ring_on) {
 		if (u->in_kernel)
 			return -EEXIST;
 		uring_take_back(u);
-		loop_fd_del(&u->watch);
-		io_uring_queue_exit(&u->ring);
+		uring_teardown(u);
 		r = uring_setup(u, u->flags);
 		if (r)
 			return r;
 	}
+	/* Debian 12's liburing declares io_uring_enable_rings but lacks it */
 	if (u->flags & IORING_SETUP_R_DISABLED)
-		r = io_uring_enable_rings(&u->ring);
+		r = io_uring_register((unsigned)u->ring.ring_fd,
+			IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 	if (!r) {
 		u->ring_on = true;
 		u->issuer = &uring_me;
@@ -245,10 +258,23 @@ static void uring_taken(struct aio_uring *u, unsigned n)
 		list_pop(&u->prepared);
 }
 
+/*
+ * Switch the eventfd. Before it is on again, completions came without a
+ * word: the caller looks for them after. The fence orders our flag before
+ * that look, as the kernel orders its completion before it reads the flag.
+ */
+static void uring_notify(struct aio_uring *u, bool on)
+{
+	io_uring_cq_eventfd_toggle(&u->ring, on);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 static void uring_submit_all(struct aio_uring *u)
 {
 	int r = uring_own(u);
 
+	if (u->ring_made)
+		uring_notify(u, false);
 	while (!r && uring_fill(u)) {
 		r = io_uring_submit(&u->ring);
 		if (r <= 0)
@@ -256,6 +282,8 @@ static void uring_submit_all(struct aio_uring *u)
 		uring_taken(u, (unsigned)r);
 		r = 0;
 	}
+	if (u->ring_made)
+		uring_notify(u, true);
 	if (r == -EAGAIN || r == -EBUSY || r == -EINTR || r == -ENOMEM)
 		loop_timer_arm(&u->retry, clock_now_ns() + URING_RETRY_NS);
 	else if (r < 0)
@@ -266,8 +294,8 @@ static void uring_submit_all(struct aio_uring *u)
 static bool uring_has_some(struct aio_uring *u)
 {
 	return io_uring_cq_ready(&u->ring) ||
-		(IO_URING_READ_ONCE(*u->ring.sq.kflags) &
-			(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+	       (IO_URING_READ_ONCE(*u->ring.sq.kflags) &
+		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
 }
 
 static void uring_kick(struct aio *a)
@@ -346,9 +374,13 @@ static void uring_wait(struct aio *a)
 {
 	struct aio_uring *u = container_of(a, struct aio_uring, aio);
 	struct pollfd p[2] = { { .fd = -1 }, { .fd = -1 } };
+	eventfd_t ignored;
 	int timeout_ms = -1;
 
 	uring_kick(a);
+	eventfd_read(a->wait_fd, &ignored); /* before we look */
+	if (u->in_kernel && uring_has_some(u))
+		timeout_ms = 0;
 	if (u->in_kernel)
 		p[0] = (struct pollfd){ .fd = a->wait_fd, .events = POLLIN };
 	if (u->threads)
@@ -356,7 +388,8 @@ static void uring_wait(struct aio *a)
 			.events = POLLIN };
 	if (!list_empty(&u->failed))
 		timeout_ms = 0;
-	else if (!list_empty(&u->prepared) || !list_empty(&u->backlog))
+	if (timeout_ms && !u->left &&
+		(!list_empty(&u->prepared) || !list_empty(&u->backlog)))
 		timeout_ms = 1; /* the kernel was busy: ask again */
 	while (poll(p, 2, timeout_ms) < 0 && errno == EINTR)
 		;
@@ -381,8 +414,8 @@ static void uring_free(struct aio *a)
 	loop_sync(a->loop, uring_unwatch, u);
 	if (u->threads)
 		u->threads->ops->free(u->threads);
-	if (u->ring_made)
-		io_uring_queue_exit(&u->ring);
+	uring_teardown(u);
+	close(u->aio.wait_fd);
 	free(u);
 }
 
@@ -406,8 +439,17 @@ int aio_uring_new(int fd, struct loop *l, struct log *log, struct aio **out)
 	list_init(&u->failed);
 	loop_call_init(&u->reap, l, uring_reap, u);
 	loop_timer_init(&u->retry, l, uring_retry, u);
-	r = uring_setup_best(u);
+	u->aio.wait_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = u->aio.wait_fd < 0 ? -errno : 0;
+	if (!r)
+		r = loop_fd_add(l, &u->watch, u->aio.wait_fd, EPOLLIN | EPOLLET,
+			uring_event, u);
+	if (!r)
+		r = uring_setup_best(u);
 	if (r) {
+		loop_fd_del(&u->watch);
+		if (u->aio.wait_fd >= 0)
+			close(u->aio.wait_fd);
 		free(u);
 		return r;
 	}

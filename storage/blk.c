@@ -50,8 +50,8 @@ static void blk_count(struct blk *b, const struct blk_req *r, int err)
 	if (err)
 		atomic_fetch_add_explicit(&d->errors, 1, memory_order_relaxed);
 	else
-		atomic_fetch_add_explicit(
-			&d->bytes, r->len, memory_order_relaxed);
+		atomic_fetch_add_explicit(&d->bytes, r->len,
+			memory_order_relaxed);
 }
 
 static void blk_finish(struct blk *b, struct blk_req *r, int err)
@@ -124,8 +124,8 @@ static int blk_check(const struct blk *b, const struct blk_req *r)
 		return 0;
 	if (b->info.readonly && r->op != BLK_READ)
 		return -EROFS;
-	if (r->len > BLK_MAX_BYTES || (r->offset & align) ||
-		(r->len & align) || !size_in(r->offset, r->len, b->info.size))
+	if (r->len > BLK_MAX_BYTES || (r->offset & align) || (r->len & align) ||
+		!size_in(r->offset, r->len, b->info.size))
 		return -EINVAL;
 	if (r->op == BLK_READ || r->op == BLK_WRITE)
 		return blk_check_data(r);
@@ -249,8 +249,8 @@ void blk_stats_get(struct blk *b, struct blk_stats *out)
 			atomic_load_explicit(&d->bytes, memory_order_relaxed);
 		s->errors =
 			atomic_load_explicit(&d->errors, memory_order_relaxed);
-		s->time_ns = atomic_load_explicit(
-			&d->time_ns, memory_order_relaxed);
+		s->time_ns =
+			atomic_load_explicit(&d->time_ns, memory_order_relaxed);
 		hist_copy(&d->latency, &s->latency);
 	}
 	out->in_flight =

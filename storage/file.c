@@ -33,9 +33,9 @@ static int file_check_type(const char *path, mode_t mode, struct err *e)
 			"%s: is a folder: name the image file in it", path);
 	return err_set(e, EINVAL,
 		"%s: is a %s: a disk must be a file or a block device", path,
-		S_ISFIFO(mode)		 ? "pipe"
-			: S_ISSOCK(mode) ? "socket"
-					 : "character device");
+		S_ISFIFO(mode)   ? "pipe"
+		: S_ISSOCK(mode) ? "socket"
+				 : "character device");
 }
 
 static int file_open_error(const struct blk_opts *o, int code, struct err *e)
@@ -56,11 +56,12 @@ static int file_open_error(const struct blk_opts *o, int code, struct err *e)
 	case ETXTBSY:
 	case EACCES:
 	case EPERM:
-		return err_set(e, code,
-			"%s: cannot open it for %s: %s%s", o->path,
-			o->readonly ? "reading" : "writing", strerror(code),
-			o->readonly ? "" : ": set readonly = yes or mend its "
-					   "permissions");
+		return err_set(e, code, "%s: cannot open it for %s: %s%s",
+			o->path, o->readonly ? "reading" : "writing",
+			strerror(code),
+			o->readonly ? ""
+				    : ": set readonly = yes or mend its "
+				      "permissions");
 	}
 	return err_sys(e, code, "%s: cannot open it", o->path);
 }
@@ -72,8 +73,8 @@ static int file_open_error(const struct blk_opts *o, int code, struct err *e)
 static int file_open_fd(const struct blk_opts *o, struct err *e)
 {
 	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK |
-		(o->readonly ? O_RDONLY : O_RDWR) |
-		(file_wants_direct(o) ? O_DIRECT : 0);
+		    (o->readonly ? O_RDONLY : O_RDWR) |
+		    (file_wants_direct(o) ? O_DIRECT : 0);
 	int fd;
 
 	do {
@@ -176,8 +177,7 @@ static int file_measure(const struct node_open *o, struct file *f,
 	f->size = size_down(bytes, f->block_size);
 	if (!f->size)
 		return err_set(e, EINVAL,
-			"%s: is empty: give it a size (truncate -s 10G)",
-			path);
+			"%s: is empty: give it a size (truncate -s 10G)", path);
 	if (f->size != bytes)
 		log_msg(o->log, LOG_WARN,
 			"%s: its size is no multiple of %u: the guest does "
@@ -220,6 +220,12 @@ int file_open(const struct node_open *o, struct file *f, struct err *e)
 	if (r)
 		close(f->fd);
 	return r;
+}
+
+void file_close(struct file *f)
+{
+	imglock_drop(f->fd);
+	close(f->fd);
 }
 
 bool file_is_qcow2(const struct file *f)

@@ -13,8 +13,8 @@
 
 struct file {
 	int fd;
-	bool bdev;   /* block device, else regular file */
-	bool direct; /* O_DIRECT */
+	bool bdev;              /* block device, else regular file */
+	bool direct;            /* O_DIRECT */
 	uint64_t size;          /* bytes, rounded down to block_size */
 	uint32_t block_size;    /* of offsets and lengths, power of two */
 	uint32_t phys_size;     /* a hint */
@@ -24,9 +24,12 @@ struct file {
 
 /*
  * Open o->opts->path as its options say. 0 or -errno with e filled: what
- * blk_open() promises. The caller closes f->fd.
+ * blk_open() promises. The caller ends it with file_close().
  */
 int file_open(const struct node_open *o, struct file *f, struct err *e);
+
+/* Unlock and close. */
+void file_close(struct file *f);
 
 /* Does the image begin as a qcow2 does? */
 bool file_is_qcow2(const struct file *f);

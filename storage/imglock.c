@@ -67,8 +67,7 @@ static int imglock_busy(const char *path, bool by_writer, struct err *e)
 static int imglock_set(int fd, bool readonly)
 {
 	static const off_t bytes[] = {
-		IMGLOCK_USES + PERM_READ,
-		IMGLOCK_DENIES + PERM_WRITE,
+		IMGLOCK_USES + PERM_READ, IMGLOCK_DENIES + PERM_WRITE,
 		IMGLOCK_DENIES + PERM_RESIZE,
 		IMGLOCK_USES + PERM_WRITE, /* writers only */
 	};
@@ -80,8 +79,7 @@ static int imglock_set(int fd, bool readonly)
 	return r;
 }
 
-static int imglock_check(int fd, const char *path, bool readonly,
-	struct err *e)
+static int imglock_check(int fd, const char *path, bool readonly, struct err *e)
 {
 	static const struct {
 		off_t at;
@@ -127,4 +125,16 @@ int imglock_take(int fd, const char *path, bool readonly, struct log *log,
 	if (r)
 		return err_sys(e, -r, "%s: cannot lock it", path);
 	return imglock_check(fd, path, readonly, e);
+}
+
+void imglock_drop(int fd)
+{
+	struct flock fl = {
+		.l_type = F_UNLCK,
+		.l_whence = SEEK_SET,
+		.l_start = IMGLOCK_USES,
+		.l_len = 2 * (IMGLOCK_DENIES - IMGLOCK_USES),
+	};
+
+	fcntl(fd, F_OFD_SETLK, &fl);
 }

@@ -13,11 +13,14 @@
 
 /*
  * Lock the open image fd for a writer, or for a reader that lets other
- * readers in. The lock goes with the last copy of fd. 0, -EBUSY with e
- * filled, or another -errno. A file system that has no locks is told in the
- * log and let pass.
+ * readers in. The lock goes with the last copy of fd, or by imglock_drop(). 0,
+ * -EBUSY with e filled, or another -errno. A file system that has no locks is
+ * told in the log and let pass.
  */
 int imglock_take(int fd, const char *path, bool readonly, struct log *log,
 	struct err *e);
+
+/* Drop the locks now, whatever copies of fd the kernel still holds. */
+void imglock_drop(int fd);
 
 #endif

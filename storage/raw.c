@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void raw_close(struct node *n)
 {
@@ -16,7 +15,7 @@ static void raw_close(struct node *n)
 
 	raw->aio->ops->free(raw->aio);
 	raw_io_fini(raw);
-	close(raw->file.fd);
+	file_close(&raw->file);
 	free(raw->path);
 	free(raw);
 }
@@ -95,7 +94,7 @@ static int raw_open(const struct node_open *o, struct node **out, struct err *e)
 	*out = &raw->node;
 	return 0;
 fail_close:
-	close(raw->file.fd);
+	file_close(&raw->file);
 fail:
 	free(raw->path);
 	free(raw);

@@ -18,12 +18,12 @@ struct raw {
 	struct log_limit limit;
 	char *path;
 	bool readonly;
-	bool write_through; /* sync after each write */
-	bool unsafe;        /* never sync */
+	bool write_through;  /* sync after each write */
+	bool unsafe;         /* never sync */
 	bool keep_allocated; /* do not punch holes */
 	/* learnt: the file system or device does not do it */
 	bool no_punch, no_zero_range, no_zeroout, no_discard;
-	int lost; /* -errno of a failed sync: written data may be gone */
+	int lost;    /* -errno of a failed sync: written data may be gone */
 	void *zeros; /* RAW_STEP_MAX of them, mapped when first needed */
 	struct list spare; /* struct raw_io */
 };

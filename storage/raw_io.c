@@ -95,13 +95,13 @@ static void raw_io_end(struct raw_io *io, int err)
 
 static void raw_io_fail(struct raw_io *io, int64_t res)
 {
-	static const char *const what[] = { "read", "write", "flush",
-		"discard", "zeroing" };
+	static const char *const what[] = { "read", "write", "flush", "discard",
+		"zeroing" };
 	struct raw *raw = io->raw;
 
 	log_limited(raw->log, &raw->limit, LOG_ERROR,
-		"%s: %s of %llu bytes at %llu: %s", raw->path,
-		what[io->r->op], (unsigned long long)io->r->len,
+		"%s: %s of %llu bytes at %llu: %s", raw->path, what[io->r->op],
+		(unsigned long long)io->r->len,
 		(unsigned long long)io->r->offset, strerror((int)-res));
 	raw_io_end(io, raw_map_err(res));
 }
@@ -199,8 +199,8 @@ static void raw_rw_called(struct raw_io *io, int64_t res)
 {
 	const struct blk_req *r = io->r;
 	const struct file *f = &io->raw->file;
-	bool torn = f->direct && res > 0 &&
-		((uint64_t)res & (f->block_size - 1));
+	bool torn =
+		f->direct && res > 0 && ((uint64_t)res & (f->block_size - 1));
 
 	if (res < 0) {
 		raw_io_fail(io, res);
@@ -227,8 +227,8 @@ static void raw_rw_called(struct raw_io *io, int64_t res)
 static bool raw_must_bounce(const struct raw *raw, const struct blk_req *r)
 {
 	return raw->file.direct &&
-		!iov_aligned(r->iov, r->niov, raw->file.mem_align,
-			raw->file.block_size);
+	       !iov_aligned(r->iov, r->niov, raw->file.mem_align,
+		       raw->file.block_size);
 }
 
 /* Point q's iovec at a piece of the bounce buffer. Returns its length. */
@@ -274,8 +274,8 @@ static uint64_t raw_rest(struct raw_io *io)
 static void raw_rw_step(struct raw_io *io)
 {
 	const struct blk_req *r = io->r;
-	uint64_t len = raw_must_bounce(io->raw, r) ? raw_bounce(io)
-						   : raw_rest(io);
+	uint64_t len =
+		raw_must_bounce(io->raw, r) ? raw_bounce(io) : raw_rest(io);
 
 	if (!len) {
 		raw_io_fail(io, -ENOMEM);
@@ -290,7 +290,7 @@ static void raw_rw_step(struct raw_io *io)
 static bool raw_is_refusal(int64_t res)
 {
 	return res == -EOPNOTSUPP || res == -ENOTTY || res == -ENOSYS ||
-		res == -EINVAL;
+	       res == -EINVAL;
 }
 
 /* A discard is a hint: where it cannot be done, it was not needed. */
@@ -355,7 +355,7 @@ static void raw_zeros_written(struct raw_io *io, int64_t res)
 	}
 	if (io->raw->file.direct)
 		res -= (int64_t)((uint64_t)res &
-			(io->raw->file.block_size - 1));
+				 (io->raw->file.block_size - 1));
 	io->pos += (uint64_t)res;
 	if (!res)
 		raw_io_fail(io, -EIO);
@@ -405,8 +405,7 @@ static void raw_zero_step(struct raw_io *io)
 		raw_call(io, AIO_FALLOCATE, r->offset, r->len, raw_punched);
 	} else if (!raw->no_zero_range) {
 		io->q.mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-		raw_call(io, AIO_FALLOCATE, r->offset, r->len,
-			raw_zero_ranged);
+		raw_call(io, AIO_FALLOCATE, r->offset, r->len, raw_zero_ranged);
 	} else if (raw->file.bdev && !raw->no_zeroout) {
 		raw_call(io, AIO_ZEROOUT, r->offset, r->len, raw_zeroed_out);
 	} else {

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See rig.h. */
+#include "tests/unit/storage/rig.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vm/base/io.h"
+
+struct loop *rig_loop;
+char rig_dir[64];
+
+void rig_setup(void)
+{
+	struct err e = ERR_NONE;
+
+	/* not /tmp, which may be a tmpfs without O_DIRECT */
+	strcpy(rig_dir, "/var/tmp/guestdeck-storage-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(rig_dir));
+	ck_assert_int_eq(loop_new(&rig_loop, &e), 0);
+}
+
+void rig_teardown(void)
+{
+	char cmd[128];
+
+	loop_free(rig_loop);
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", rig_dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+const char *rig_path(const char *name)
+{
+	static char paths[4][160];
+	static unsigned next;
+	char *p = paths[next++ % 4];
+
+	snprintf(p, sizeof(paths[0]), "%s/%s", rig_dir, name);
+	return p;
+}
+
+const char *rig_file(const char *name, uint64_t size)
+{
+	const char *path = rig_path(name);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	close(fd);
+	return path;
+}
+
+void rig_write_file(const char *path, uint64_t off, const void *buf, size_t len)
+{
+	int fd = open(path, O_WRONLY);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(io_pwrite_full(fd, buf, len, (off_t)off), 0);
+	close(fd);
+}
+
+void rig_read_file(const char *path, uint64_t off, void *buf, size_t len)
+{
+	int fd = open(path, O_RDONLY);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(io_pread_full(fd, buf, len, (off_t)off), 0);
+	close(fd);
+}
+
+struct blk_opts rig_opts(const char *path)
+{
+	return (struct blk_opts){ .path = path, .format = BLK_RAW };
+}
+
+struct blk *rig_open(const struct blk_opts *o)
+{
+	struct err e = ERR_NONE;
+	struct blk *b = NULL;
+	int r = blk_open(o, rig_loop, NULL, &b, &e);
+
+	ck_assert_msg(r == 0, "%s", e.msg);
+	return b;
+}
+
+void rig_open_fails(const struct blk_opts *o, int code, const char *has)
+{
+	struct err e = ERR_NONE;
+	struct blk *b = NULL;
+
+	ck_assert_int_eq(blk_open(o, rig_loop, NULL, &b, &e), -code);
+	ck_assert_int_eq(e.code, code);
+	ck_assert_ptr_null(b);
+	ck_assert_msg(strstr(e.msg, o->path) != NULL, "no path: %s", e.msg);
+	ck_assert_msg(strstr(e.msg, has) != NULL, "no '%s': %s", has, e.msg);
+}
+
+static void rig_done(struct blk_req *r, int err)
+{
+	struct rig_req *q = r->arg;
+
+	ck_assert(!q->inside);
+	q->calls++;
+	q->err = err;
+}
+
+void rig_init_req(struct rig_req *q, enum blk_op op, uint64_t off, void *buf,
+	uint64_t len)
+{
+	memset(q, 0, sizeof(*q));
+	q->iov = (struct iovec){ buf, len };
+	q->r.op = op;
+	q->r.offset = off;
+	q->r.len = len;
+	if (op == BLK_READ || op == BLK_WRITE) {
+		q->r.iov = &q->iov;
+		q->r.niov = 1;
+	}
+	q->r.done = rig_done;
+	q->r.arg = q;
+}
+
+void rig_submit(struct blk *b, struct rig_req *q)
+{
+	q->inside = true;
+	blk_submit(b, &q->r);
+	q->inside = false;
+}
+
+int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
+	void *buf, uint64_t len)
+{
+	struct rig_req q;
+
+	rig_init_req(&q, op, off, buf, len);
+	q.r.flags = flags;
+	rig_submit(b, &q);
+	while (!q.calls)
+		loop_run_once(rig_loop, -1);
+	ck_assert_int_eq(q.calls, 1);
+	return q.err;
+}
+
+bool rig_has_direct(void)
+{
+	int fd = open(rig_file("direct", 4096), O_RDWR | O_DIRECT);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What storage tests share: a folder and a loop of their own, files in it,
+ * and requests that are waited for.
+ */
+#ifndef TESTS_UNIT_STORAGE_RIG_H
+#define TESTS_UNIT_STORAGE_RIG_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/storage.h"
+
+extern struct loop *rig_loop;
+extern char rig_dir[64];
+
+/* Checked fixture: folder and loop, and both away again. */
+void rig_setup(void);
+void rig_teardown(void);
+
+/* PATH of name in the folder (a static buffer, one of four in turn). */
+const char *rig_path(const char *name);
+
+/* Make a sparse file of size bytes; returns its path as rig_path(). */
+const char *rig_file(const char *name, uint64_t size);
+void rig_write_file(const char *path, uint64_t off, const void *buf,
+	size_t len);
+void rig_read_file(const char *path, uint64_t off, void *buf, size_t len);
+
+/* Options for path: raw, writeback, auto aio, writable. */
+struct blk_opts rig_opts(const char *path);
+
+/* Open, which must work. */
+struct blk *rig_open(const struct blk_opts *o);
+
+/* Open, which must fail with code and text that has each of has in it. */
+void rig_open_fails(const struct blk_opts *o, int code, const char *has);
+
+/* A request that counts its completions. */
+struct rig_req {
+	struct blk_req r;
+	struct iovec iov;
+	int calls;
+	int err;
+	bool inside; /* set around blk_submit(): done must not see it */
+};
+
+void rig_init_req(struct rig_req *q, enum blk_op op, uint64_t off, void *buf,
+	uint64_t len);
+void rig_submit(struct blk *b, struct rig_req *q);
+
+/* Submit and run the loop until it is done; returns its error. */
+int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
+	void *buf, uint64_t len);
+
+/* Does the file system of the folder take O_DIRECT? */
+bool rig_has_direct(void);
+
+#endif
