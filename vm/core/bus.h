@@ -5,7 +5,7 @@
  * calls it with the offset. Reads of nothing give all ones, writes to
  * nothing vanish. Where regions overlap the one with the higher prio wins
  * (fixed devices BUS_FIXED, BARs BUS_BAR), so a guest cannot cover the
- * chipset with a BAR.
+ * chipset with a BAR; of equals the one that was mapped first.
  *
  * An access never reaches past the end of a region: one that straddles is
  * split into bytes. The handler runs on the vCPU's thread with no bus lock
@@ -26,7 +26,10 @@ struct kvm_vm;
 enum bus_prio { BUS_BAR, BUS_FIXED };
 
 struct bus_ops {
-	/* size is 1, 2, 4 or 8; the value is in the low bytes. */
+	/*
+	 * size is 1, 2, 4 or 8; the value is in the low bytes. Either may be
+	 * NULL: reads of it give all ones, writes to it vanish.
+	 */
 	uint64_t (*read)(void *opaque, uint64_t off, unsigned size);
 	void (*write)(void *opaque, uint64_t off, uint64_t val, unsigned size);
 };
@@ -70,8 +73,16 @@ void bus_ioeventfd_del(struct bus *b, uint64_t addr, unsigned size,
 
 /*
  * Let KVM gather the guest's writes to [addr, addr+len) in a ring that is
- * flushed to bus_write() before the next exit is handled (VGA planes).
+ * flushed to bus_write() before the next exit is handled (VGA planes). MMIO
+ * only. 0, -EINVAL, or -ENOTSUP where KVM cannot: the writes then exit.
  */
 int bus_coalesce(struct bus *b, uint64_t addr, uint64_t len, bool on);
+
+/*
+ * Pass gathered writes on now. vCPUs do it at each exit; who looks at the
+ * outcome without an exit (a screen being refreshed) calls it first, with no
+ * lock held. Costs two loads when there is nothing. Thread: any.
+ */
+void bus_flush(struct bus *b);
 
 #endif

@@ -21,7 +21,11 @@
 
 struct console;
 
-/* log_path may be NULL. The file is appended to, made anew at 16 MiB. */
+/*
+ * log_path may be NULL. The file is appended to; at 16 MiB it becomes PATH.1
+ * and a new one is begun. It is written a little later, by a thread: all of
+ * it when console_free() returns.
+ */
 int console_new(const char *log_path, struct console **out, struct err *e);
 void console_free(struct console *c);
 
@@ -29,7 +33,11 @@ void console_free(struct console *c);
 void console_output(struct console *c, const void *buf, size_t len);
 /* Take up to len input bytes; returns how many. */
 size_t console_input_take(struct console *c, void *buf, size_t len);
-/* Called (any thread, no lock) when input arrives; one sink. */
+/*
+ * fn is called (any thread, no lock) when input arrives; one sink, NULL takes
+ * it away. The old sink is not running any more on return, so call this
+ * neither from the sink nor with a lock that the sink takes.
+ */
 void console_set_sink(struct console *c, void (*fn)(void *arg), void *arg);
 
 /* People's side. Returns bytes accepted (the input queue is bounded). */
@@ -41,8 +49,9 @@ size_t console_input(struct console *c, const void *buf, size_t len);
 size_t console_read(struct console *c, uint64_t *pos, void *buf, size_t len);
 uint64_t console_end(struct console *c); /* position after the newest byte */
 /*
- * Signal eventfd fd whenever there is output; drop it again. At most 16.
- * 0 or -ENOSPC. The descriptor stays the caller's.
+ * Signal eventfd fd (nonblocking) whenever there is output; drop it again. At
+ * most 16. 0 or -ENOSPC. The descriptor stays the caller's, who drops it
+ * before closing it.
  */
 int console_watch(struct console *c, int fd);
 void console_unwatch(struct console *c, int fd);

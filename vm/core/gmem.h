@@ -115,14 +115,19 @@ int gmem_view_new(struct gmem_block *b, uint64_t off, uint64_t len,
 int gmem_view_map(struct gmem_view *v, gpa_t gpa);
 void gmem_view_unmap(struct gmem_view *v);
 
-/* Change what part of the block a view shows (VGA banks). 0 or -errno. */
+/*
+ * Change what part of the block a view shows (VGA banks). 0 or -errno. Fetch
+ * what was written to the part shown before, if that matters: see below.
+ */
 int gmem_view_shift(struct gmem_view *v, uint64_t off);
 
 /*
  * OR into bitmap (one bit a 4 KiB page of the view's window, len/4096 bits)
  * the pages that the guest wrote since the last fetch, and clear KVM's log.
  * Writes by host code are not in it. Returns 1 if any bit was set, 0 if
- * none, -errno. A view that is not mapped has none. Thread: any.
+ * none, -errno (-EINVAL: made without GMEM_DIRTY). Moving, unmapping or
+ * shifting a view loses KVM's log, so the next fetch then gives all pages,
+ * once; after that a view that is not mapped has none. Thread: any.
  */
 int gmem_view_dirty(struct gmem_view *v, uint64_t *bitmap);
 

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Guest RAM: one memfd, one mapping, three stretches of guest space. The
+ * mapping is aligned so that a guest's 2 MiB page is one of the host's: low
+ * RAM starts at its begin and high RAM follows low RAM, which ends on 2 MiB
+ * whenever there is high RAM. The 128 KiB behind the VGA hole are never
+ * touched. No stretch borders on another, so whatever is RAM as a whole is
+ * one piece of host memory.
+ */
+#include "vm/core/gmem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vm/base/sizes.h"
+
+#include "vm/core/gmem_impl.h"
+#include "vm/kvm/kvm.h"
+
+#define GMEM_ALIGN (2 * MiB)
+/* linux/memfd.h has it, but that does not go together with sys/mman.h. */
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21U << 26)
+#endif
+/* Without KVM (unit tests): what most hosts have. */
+#define GMEM_TEST_PHYS_BITS 46
+
+static int gmem_err_ram(int code, bool hugepages, uint64_t size, struct err *e)
+{
+	char text[32];
+
+	size_format(size, text, sizeof(text));
+	if (hugepages)
+		return err_set(e, code == EINVAL ? ENOMEM : code,
+			"no %s of free huge pages: raise vm.nr_hugepages by "
+			"%llu, or set hugepages = no",
+			text, (unsigned long long)(size / GMEM_ALIGN));
+	if (code == ENOMEM)
+		return err_set(e, code,
+			"no address space for %s of guest memory: give the "
+			"guest less, or raise the limit (ulimit -v)",
+			text);
+	return err_sys(e, code, "cannot make %s of guest memory", text);
+}
+
+static int gmem_memfd(struct gmem *g, bool hugepages, struct err *e)
+{
+	unsigned flags = MFD_CLOEXEC;
+
+	if (hugepages)
+		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+	g->fd = memfd_create("guest-ram", flags);
+	if (g->fd < 0)
+		return gmem_err_ram(errno, hugepages, g->map_size, e);
+	if (ftruncate(g->fd, (off_t)g->map_size))
+		return gmem_err_ram(errno, hugepages, g->map_size, e);
+	return 0;
+}
+
+/* Map the memfd at a multiple of 2 MiB. */
+static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
+{
+	uint64_t span;
+	uint8_t *p, *at;
+
+	if (!size_add(g->map_size, GMEM_ALIGN, &span))
+		return gmem_err_ram(ENOMEM, hugepages, g->map_size, e);
+	p = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return gmem_err_ram(errno, false, g->map_size, e);
+	at = (uint8_t *)size_up((uintptr_t)p, GMEM_ALIGN);
+	/*
+	 * Huge pages are reserved here, all of them: a guest that runs out
+	 * later would be ended by SIGBUS. Other memory is not.
+	 */
+	if (mmap(at, g->map_size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED | (hugepages ? 0 : MAP_NORESERVE),
+		    g->fd, 0) == MAP_FAILED) {
+		int code = errno;
+
+		munmap(p, span);
+		return gmem_err_ram(code, hugepages, g->map_size, e);
+	}
+	if (at > p)
+		munmap(p, (size_t)(at - p));
+	if (at + g->map_size < p + span)
+		munmap(at + g->map_size,
+			(size_t)(p + span - (at + g->map_size)));
+	g->ram = at;
+	if (!hugepages)
+		madvise(at, g->map_size, MADV_HUGEPAGE);
+	/* neither a viewer process nor a core file is to hold a guest */
+	madvise(at, g->map_size, MADV_DONTFORK);
+	madvise(at, g->map_size, MADV_DONTDUMP);
+	return 0;
+}
+
+static void gmem_layout(struct gmem *g)
+{
+	uint64_t low = g->size < GMEM_LOW_LIMIT ? g->size : GMEM_LOW_MAX;
+
+	g->low_end = low;
+	g->high_end = GMEM_HIGH_BASE + (g->size - low);
+	g->range[0] = (struct gmem_range){ 0, GMEM_VGA_BASE, g->ram, -1 };
+	g->range[1] = (struct gmem_range){ GMEM_VGA_END, low - GMEM_VGA_END,
+		g->ram + GMEM_VGA_END, -1 };
+	g->nranges = 2;
+	if (g->size > low)
+		g->range[g->nranges++] = (struct gmem_range){ GMEM_HIGH_BASE,
+			g->size - low, g->ram + low, -1 };
+}
+
+static int gmem_show_ram(struct gmem *g, struct err *e)
+{
+	int r;
+
+	if (!g->vm)
+		return 0;
+	for (unsigned i = 0; i < g->nranges; i++) {
+		struct gmem_range *m = &g->range[i];
+
+		m->slot = r = kvm_slot_new(g->vm);
+		if (r >= 0)
+			r = kvm_slot_show(g->vm, m->slot, m->gpa, m->len,
+				m->host, 0);
+		if (r < 0)
+			return err_sys(e, -r, "KVM refuses guest memory");
+	}
+	return 0;
+}
+
+static int gmem_check_size(const struct gmem *g, struct err *e)
+{
+	char text[32];
+
+	if (g->size < MiB || g->size % GMEM_PAGE)
+		return err_set(e, EINVAL,
+			"guest memory of %llu bytes: give at least 1M and a "
+			"multiple of 4K",
+			(unsigned long long)g->size);
+	if (g->size > (UINT64_C(1) << g->phys_bits) - GMEM_HIGH_BASE)
+		return err_set(e, EINVAL,
+			"guest memory of %s is more than %u address bits of "
+			"the host's CPU reach: give less",
+			size_format(g->size, text, sizeof(text)), g->phys_bits);
+	return 0;
+}
+
+int gmem_new(struct kvm_vm *vm, uint64_t size, bool hugepages,
+	struct gmem **out, struct err *e)
+{
+	struct gmem *g = calloc(1, sizeof(*g));
+	int r;
+
+	if (!g)
+		return err_set(e, ENOMEM, "no memory for guest memory");
+	g->vm = vm;
+	g->fd = -1;
+	g->size = size;
+	g->phys_bits = vm ? kvm_phys_bits(vm) : GMEM_TEST_PHYS_BITS;
+	lock_init(&g->lock, "gmem", LOCK_BUS);
+	list_init(&g->blocks);
+	r = gmem_check_size(g, e);
+	if (r >= 0) {
+		g->map_size = hugepages ? size_up(size, GMEM_ALIGN) : size;
+		r = gmem_memfd(g, hugepages, e);
+	}
+	if (r >= 0)
+		r = gmem_map(g, hugepages, e);
+	if (r >= 0) {
+		gmem_layout(g);
+		r = gmem_show_ram(g, e);
+	}
+	if (r < 0) {
+		gmem_free(g);
+		return r;
+	}
+	*out = g;
+	return 0;
+}
+
+void gmem_free(struct gmem *g)
+{
+	if (!g)
+		return;
+	gmem_blocks_free(g);
+	for (unsigned i = 0; i < g->nranges && g->vm; i++)
+		kvm_slot_free(g->vm, g->range[i].slot);
+	if (g->ram)
+		munmap(g->ram, g->map_size);
+	if (g->fd >= 0)
+		close(g->fd);
+	free(g->dirty);
+	lock_fini(&g->lock);
+	free(g);
+}
+
+uint64_t gmem_size(const struct gmem *g)
+{
+	return g->size;
+}
+
+uint64_t gmem_low_end(const struct gmem *g)
+{
+	return g->low_end;
+}
+
+uint64_t gmem_high_end(const struct gmem *g)
+{
+	return g->high_end;
+}
+
+uint64_t gmem_resident(const struct gmem *g)
+{
+	struct stat st;
+
+	/* a memfd has blocks only where pages were touched */
+	return fstat(g->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+void *gmem_host(struct gmem *g, gpa_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < g->nranges; i++) {
+		const struct gmem_range *m = &g->range[i];
+
+		if (gpa >= m->gpa && size_in(gpa - m->gpa, len, m->len))
+			return m->host + (gpa - m->gpa);
+	}
+	return NULL;
+}
+
+int gmem_read(struct gmem *g, gpa_t gpa, void *buf, uint64_t len)
+{
+	const void *p = gmem_host(g, gpa, len);
+
+	if (!p)
+		return len ? -EFAULT : 0;
+	memcpy(buf, p, len);
+	return 0;
+}
+
+int gmem_write(struct gmem *g, gpa_t gpa, const void *buf, uint64_t len)
+{
+	void *p = gmem_host(g, gpa, len);
+
+	if (!p)
+		return len ? -EFAULT : 0;
+	memcpy(p, buf, len);
+	return 0;
+}
+
+int gmem_iov(struct gmem *g, gpa_t gpa, uint64_t len, struct iovec *iov,
+	int max)
+{
+	void *p;
+
+	if (len == 0)
+		return -EINVAL;
+	p = gmem_host(g, gpa, len);
+	if (!p)
+		return -EFAULT;
+	if (max < 1)
+		return -E2BIG;
+	iov[0].iov_base = p;
+	iov[0].iov_len = len;
+	return 1;
+}
+
+/* Log writes to all RAM, or stop it. */
+static int gmem_log_ram_locked(struct gmem *g, bool on)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < g->nranges && r >= 0 && g->vm; i++) {
+		const struct gmem_range *m = &g->range[i];
+
+		r = kvm_slot_show(g->vm, m->slot, m->gpa, m->len, m->host,
+			on ? KVM_SLOT_DIRTY : 0);
+	}
+	return r;
+}
+
+int gmem_dirty_start(struct gmem *g)
+{
+	uint64_t longest = 0;
+	int r;
+
+	LOCK_GUARD(&g->lock);
+	if (g->dirty)
+		return 0;
+	for (unsigned i = 0; i < g->nranges; i++)
+		if (g->range[i].len > longest)
+			longest = g->range[i].len;
+	g->dirty_words = (size_t)((longest / GMEM_PAGE + 63) / 64);
+	g->dirty = calloc(2 * g->dirty_words, sizeof(*g->dirty));
+	if (!g->dirty)
+		return -ENOMEM;
+	r = gmem_log_ram_locked(g, true);
+	if (r < 0) {
+		gmem_log_ram_locked(g, false);
+		free(g->dirty);
+		g->dirty = NULL;
+	}
+	return r;
+}
+
+void gmem_dirty_stop(struct gmem *g)
+{
+	LOCK_GUARD(&g->lock);
+	if (!g->dirty)
+		return;
+	gmem_log_ram_locked(g, false);
+	free(g->dirty);
+	g->dirty = NULL;
+}
+
+int64_t gmem_dirty_fetch(struct gmem *g)
+{
+	int64_t pages = 0;
+	int r;
+
+	LOCK_GUARD(&g->lock);
+	if (!g->dirty)
+		return -EINVAL;
+	for (unsigned i = 0; i < g->nranges && g->vm; i++) {
+		const struct gmem_range *m = &g->range[i];
+		size_t words = (size_t)((m->len / GMEM_PAGE + 63) / 64);
+
+		memset(g->dirty, 0, words * sizeof(*g->dirty));
+		r = kvm_slot_dirty(g->vm, m->slot, m->len, g->dirty,
+			g->dirty + g->dirty_words);
+		if (r < 0)
+			return r;
+		for (size_t w = 0; r > 0 && w < words; w++)
+			pages += __builtin_popcountll(g->dirty[w]);
+	}
+	return pages;
+}
