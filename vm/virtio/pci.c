@@ -183,10 +183,11 @@ static void transport_live(struct virtio_dev *v, bool on)
 static void put_queue_regs(struct virtio_pci *p, uint8_t *r)
 {
 	struct virtio_dev *v = p->v;
-	const struct virtio_queue_regs *q = &v->regs[p->queue_sel];
+	const struct virtio_queue_regs *q;
 
 	if (p->queue_sel >= v->info.nqueues)
 		return; /* all zero: no such queue */
+	q = &v->regs[p->queue_sel];
 	put_le16(r + R_QUEUE_SIZE, q->size);
 	put_le16(r + R_QUEUE_VECTOR, q->vector);
 	put_le16(r + R_QUEUE_ENABLE, q->enabled);
@@ -244,10 +245,11 @@ static void queue_write(struct virtio_pci *p, unsigned off, uint64_t val,
 	unsigned size)
 {
 	struct virtio_dev *v = p->v;
-	struct virtio_queue_regs *q = &v->regs[p->queue_sel];
+	struct virtio_queue_regs *q;
 
 	if (p->queue_sel >= v->info.nqueues)
 		return;
+	q = &v->regs[p->queue_sel];
 	if (off == R_QUEUE_VECTOR && size == 2)
 		__atomic_store_n(&q->vector, vector_checked(v, val),
 			__ATOMIC_RELAXED);

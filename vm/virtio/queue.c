@@ -196,16 +196,17 @@ const uint8_t *virtq_indirect(struct virtq *q, uint64_t addr, uint32_t len,
  * that to no other. Returns 1 or -EIO.
  */
 static int split_walk(struct virtq *q, struct virtq_elem *el,
-	const uint8_t *table, unsigned n, unsigned i)
+	const uint8_t *table, unsigned n, unsigned i, bool indirect)
 {
 	for (unsigned steps = 0; steps < n; steps++) {
 		struct vring_desc d = vring_desc_load(table, i);
 
 		if (d.flags & VRING_DESC_INDIRECT) {
-			if (table != q->desc || d.flags & VRING_DESC_NEXT)
+			if (indirect || d.flags & VRING_DESC_NEXT)
 				return virtq_fail(q, "bad indirect descriptor");
 			table = virtq_indirect(q, d.addr, d.len, &n);
-			return table ? split_walk(q, el, table, n, 0) : -EIO;
+			return table ? split_walk(q, el, table, n, 0, true)
+				     : -EIO;
 		}
 		if (virtq_add_piece(q, el, d.addr, d.len,
 			    d.flags & VRING_DESC_WRITE) < 0)
@@ -237,7 +238,7 @@ static int split_pop(struct virtq *q, struct virtq_elem *el)
 		return virtq_fail(q, "avail ring leads nowhere");
 	el->id = head;
 	el->ndesc = 1;
-	r = split_walk(q, el, q->desc, q->size, head);
+	r = split_walk(q, el, q->desc, q->size, head, false);
 	if (r == 1)
 		q->last_avail++;
 	return r;
