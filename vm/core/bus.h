@@ -68,8 +68,8 @@ void bus_write(struct bus *b, uint64_t addr, uint64_t val, unsigned size);
  */
 int bus_ioeventfd_add(struct bus *b, uint64_t addr, unsigned size, bool match,
 	uint64_t val, int fd);
-void bus_ioeventfd_del(struct bus *b, uint64_t addr, unsigned size,
-	bool match, uint64_t val, int fd);
+void bus_ioeventfd_del(struct bus *b, uint64_t addr, unsigned size, bool match,
+	uint64_t val, int fd);
 
 /*
  * Let KVM gather the guest's writes to [addr, addr+len) in a ring that is

@@ -27,15 +27,15 @@ typedef uint64_t gpa_t;
 #define GPA_NONE UINT64_MAX
 
 /* The PC's memory map (MACHINE.md 1; same as QEMU's q35 where guests see it) */
-#define GMEM_VGA_BASE     UINT64_C(0xA0000)
-#define GMEM_VGA_END      UINT64_C(0xC0000)
-#define GMEM_LOW_MAX      UINT64_C(0x80000000) /* low RAM when RAM > 2.75 GiB */
-#define GMEM_LOW_LIMIT    UINT64_C(0xB0000000) /* else low RAM may reach here */
-#define GMEM_ECAM_BASE    UINT64_C(0xB0000000)
-#define GMEM_ECAM_SIZE    UINT64_C(0x10000000)
-#define GMEM_PCI32_BASE   UINT64_C(0xC0000000)
-#define GMEM_PCI32_END    UINT64_C(0xFEC00000)
-#define GMEM_HIGH_BASE    UINT64_C(0x100000000)
+#define GMEM_VGA_BASE   UINT64_C(0xA0000)
+#define GMEM_VGA_END    UINT64_C(0xC0000)
+#define GMEM_LOW_MAX    UINT64_C(0x80000000) /* low RAM when RAM > 2.75 GiB */
+#define GMEM_LOW_LIMIT  UINT64_C(0xB0000000) /* else low RAM may reach here */
+#define GMEM_ECAM_BASE  UINT64_C(0xB0000000)
+#define GMEM_ECAM_SIZE  UINT64_C(0x10000000)
+#define GMEM_PCI32_BASE UINT64_C(0xC0000000)
+#define GMEM_PCI32_END  UINT64_C(0xFEC00000)
+#define GMEM_HIGH_BASE  UINT64_C(0x100000000)
 
 struct kvm_vm;
 struct gmem;
@@ -60,10 +60,10 @@ int gmem_new(struct kvm_vm *vm, uint64_t size, bool hugepages,
 /* All vCPUs and devices are gone. Unmaps and frees views and blocks too. */
 void gmem_free(struct gmem *g);
 
-uint64_t gmem_size(const struct gmem *g);      /* bytes of RAM */
-uint64_t gmem_low_end(const struct gmem *g);   /* end of RAM below 4 GiB */
-uint64_t gmem_high_end(const struct gmem *g);  /* 4 GiB or end of RAM above */
-uint64_t gmem_resident(const struct gmem *g);  /* bytes of RAM really held */
+uint64_t gmem_size(const struct gmem *g);     /* bytes of RAM */
+uint64_t gmem_low_end(const struct gmem *g);  /* end of RAM below 4 GiB */
+uint64_t gmem_high_end(const struct gmem *g); /* 4 GiB or end of RAM above */
+uint64_t gmem_resident(const struct gmem *g); /* bytes of RAM really held */
 
 /*
  * Copy between guest RAM and buf. -EFAULT when any byte is not RAM (then

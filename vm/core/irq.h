@@ -20,7 +20,10 @@ struct kvm_vm;
 int irqs_new(struct kvm_vm *vm, struct irqs **out, struct err *e);
 void irqs_free(struct irqs *q);
 
-/* Drive a line. Each caller owns its line; see irq_share for shared ones. */
+/*
+ * Drive a line. Each caller owns its line; who shares one ORs before. A gsi
+ * past IRQ_GSIS is ignored.
+ */
 void irq_set(struct irqs *q, unsigned gsi, bool level);
 bool irq_level(struct irqs *q, unsigned gsi); /* last level set */
 /* Edge: up and down again. */
@@ -40,14 +43,18 @@ struct irq_msi {
 	struct irqs *irqs;
 	uint64_t addr;
 	uint32_t data;
-	uint32_t fired;
-	int gsi; /* -1 = no route */
-	int fd;  /* irqfd, -1 = none */
+	uint32_t fired;      /* since init */
+	uint32_t promote_at; /* value of fired at which it gets a route */
+	int gsi;             /* -1 = no route */
+	int fd;              /* irqfd, -1 = none */
+	bool routed;         /* the route has the present addr and data */
 };
 
 void irq_msi_init(struct irq_msi *m, struct irqs *q);
+/* What the guest wrote; any value is safe, a senseless one reaches no CPU. */
 void irq_msi_set(struct irq_msi *m, uint64_t addr, uint32_t data);
 void irq_msi_fire(struct irq_msi *m);
+/* Give route and irqfd back; init may follow. */
 void irq_msi_fini(struct irq_msi *m);
 
 #endif

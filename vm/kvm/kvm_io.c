@@ -57,8 +57,8 @@ bool kvm_coalesced_any(struct kvm_vm *vm)
 	struct kvm_coalesced_mmio_ring *r =
 		atomic_load_explicit(&vm->ring, memory_order_relaxed);
 
-	return r && __atomic_load_n(&r->first, __ATOMIC_RELAXED) !=
-			    __atomic_load_n(&r->last, __ATOMIC_RELAXED);
+	return r && __atomic_load_n(&r->first, __ATOMIC_ACQUIRE) !=
+			    __atomic_load_n(&r->last, __ATOMIC_ACQUIRE);
 }
 
 bool kvm_coalesced_pop(struct kvm_vm *vm, struct kvm_write *out)
