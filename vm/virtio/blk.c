@@ -355,7 +355,7 @@ int virtio_blk_new(struct core *core, struct pci_bus *bus, unsigned devfn,
 	b->readonly = image.readonly;
 	blk_set_capacity(b, &image);
 	blk_fill_config(b, &image);
-	strncpy(b->serial, serial, sizeof(b->serial));
+	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
 	r = virtio_pci_add(&b->v, bus, devfn, e);
 	if (r < 0) {
 		blk_free(&b->v);
