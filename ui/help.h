@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Help made from the verb table. Caller frees; NULL when memory is short.
+ * Thread: any.
+ */
+#ifndef UI_HELP_H
+#define UI_HELP_H
+
+#include "ui/cmd.h"
+
+char *help_overview(void);
+char *help_verb(const struct cmd_verb *v);
+
+#endif
