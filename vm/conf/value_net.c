@@ -23,14 +23,15 @@ static int conf_hex(char c)
 
 int conf_mac_set(struct conf_net *n, const char *text, struct err *e)
 {
-	uint8_t mac[6];
+	uint8_t mac[6] = { 0 };
 	bool ok = strlen(text) == 17, any = false;
 
 	for (int i = 0; ok && i < 6; i++) {
 		int hi = conf_hex(text[3 * i]), lo = conf_hex(text[3 * i + 1]);
 
 		ok = hi >= 0 && lo >= 0 && text[3 * i + 2] == (i < 5 ? ':' : 0);
-		mac[i] = (uint8_t)(hi << 4 | lo);
+		if (ok)
+			mac[i] = (uint8_t)(hi << 4 | lo);
 		any = any || mac[i];
 	}
 	if (!ok)
