@@ -52,9 +52,8 @@ static int make_pci(struct board *b, struct err *e)
 static int make_rtc(struct board *b, struct err *e)
 {
 	const struct rtc_conf rc = {
-		.low_bytes = gmem_low_end(b->core.gmem),
-		.high_bytes = gmem_high_end(b->core.gmem) - GMEM_HIGH_BASE,
 		.cpus = b->o.conf->cpus,
+		.boot = { RTC_BOOT_DISK, RTC_BOOT_CDROM, RTC_BOOT_NET },
 	};
 	struct device *d = NULL;
 	int r = rtc_new(&b->core, &rc, &d, e);
