@@ -97,6 +97,12 @@ int pci_bus_new(struct core *core, bool ecam, struct pci_bus **out,
 	return 0;
 }
 
+void pci_bus_set_cf9(struct pci_bus *b, const struct bus_ops *ops, void *opaque)
+{
+	b->cf9 = ops;
+	b->cf9_arg = opaque;
+}
+
 void pci_bus_free(struct pci_bus *b)
 {
 	if (!b)

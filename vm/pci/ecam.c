@@ -11,7 +11,8 @@
 #include "vm/pci/pci_impl.h"
 
 #define CONF1_ENABLE UINT32_C(0x80000000)
-#define CONF1_DATA   4 /* offset of 0xcfc in the region */
+#define CONF1_RESET  1 /* offset of 0xcf9 in the region */
+#define CONF1_DATA   4 /* offset of 0xcfc */
 
 static uint64_t ones(unsigned size)
 {
@@ -43,6 +44,26 @@ static struct pci_dev *conf1_target(struct pci_bus *b, uint64_t off,
 	return b->dev[a >> 8 & 0xff];
 }
 
+/* 0xcf8-0xcfb: the address register, but for the byte at 0xcf9. */
+static uint64_t addr_read(struct pci_bus *b, uint64_t off, unsigned size)
+{
+	if (off == 0 && size == 4)
+		return __atomic_load_n(&b->conf1_addr, __ATOMIC_RELAXED);
+	if (off == CONF1_RESET && size == 1 && b->cf9)
+		return b->cf9->read(b->cf9_arg, 0, 1);
+	return ones(size);
+}
+
+static void addr_write(struct pci_bus *b, uint64_t off, uint64_t val,
+	unsigned size)
+{
+	if (off == 0 && size == 4)
+		__atomic_store_n(&b->conf1_addr, (uint32_t)val & ~UINT32_C(3),
+			__ATOMIC_RELAXED);
+	else if (off == CONF1_RESET && size == 1 && b->cf9)
+		b->cf9->write(b->cf9_arg, 0, val, 1);
+}
+
 static uint64_t conf1_read(void *opaque, uint64_t off, unsigned size)
 {
 	struct pci_bus *b = opaque;
@@ -50,9 +71,7 @@ static uint64_t conf1_read(void *opaque, uint64_t off, unsigned size)
 	unsigned reg;
 
 	if (off < CONF1_DATA)
-		return off == 0 && size == 4 ? __atomic_load_n(&b->conf1_addr,
-						       __ATOMIC_RELAXED)
-					     : ones(size);
+		return addr_read(b, off, size);
 	d = conf1_target(b, off, &reg);
 	return d ? dev_read(d, reg, size) : ones(size);
 }
@@ -64,10 +83,7 @@ static void conf1_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 	unsigned reg;
 
 	if (off < CONF1_DATA) {
-		/* smaller accesses are not the address register's */
-		if (off == 0 && size == 4)
-			__atomic_store_n(&b->conf1_addr,
-				(uint32_t)val & ~UINT32_C(3), __ATOMIC_RELAXED);
+		addr_write(b, off, val, size);
 		return;
 	}
 	d = conf1_target(b, off, &reg);

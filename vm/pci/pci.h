@@ -94,6 +94,15 @@ void pci_bus_reroute(struct pci_bus *b);
 /* PIRQ (0..7 = A..H) that pin 1..4 of a slot is wired to (MACHINE.md 1). */
 unsigned pci_pirq(unsigned slot, unsigned pin);
 /*
+ * 0xcf9, the reset control register, lies inside 0xcf8, which only a 4-byte
+ * access reaches; a region of one's own there would never be called, or cut
+ * the address register into bytes. So its owner (the LPC bridge) gives its
+ * ops here: called with off 0 and size 1 for a 1-byte access to 0xcf9. NULL
+ * takes it away. No vCPU runs. Thread: ops run on vCPUs, without locks.
+ */
+void pci_bus_set_cf9(struct pci_bus *b, const struct bus_ops *ops,
+	void *opaque);
+/*
  * All config spaces, BARs, INTx lines and MSI-X state back to power-on.
  * Called before the devices' own resets.
  */

@@ -52,6 +52,8 @@ struct pci_bus {
 	/* 0xcf8; guarded by lock */
 	uint32_t conf1_addr;
 	struct bus_region conf1;
+	const struct bus_ops *cf9; /* constant while vCPUs run; may be NULL */
+	void *cf9_arg;
 
 	struct pci_dev host;
 	struct bus_region ecam;
