@@ -28,45 +28,38 @@ static void find(struct report *r, const char *what, bool ok, const char *text)
 
 		snprintf(f->what, sizeof(f->what), "%s", what);
 		f->ok = ok;
-		snprintf(f->text, sizeof(f->text), "%s", text);
+		snprintf(f->text, sizeof(f->text), "%.255s", text);
 	}
 	r->n++;
 }
 
-static void look_at_kvm(struct report *r)
+static void look_at_kvm(struct report *r, const struct kvm_host *h, int rc,
+	const struct err *e)
 {
-	struct kvm_vm *vm = NULL;
-	struct err e = ERR_NONE;
 	char text[256];
 
-	if (kvm_vm_new(&vm, &e) < 0) {
-		find(r, "kvm", false, e.msg);
+	if (rc < 0) {
+		find(r, "kvm", false, e->msg);
 		return;
 	}
 	snprintf(text, sizeof(text),
-		"/dev/kvm works; guests see %u address bits",
-		kvm_phys_bits(vm));
+		"/dev/kvm works: up to %u vCPUs, %u address bits%s",
+		h->max_vcpus, h->phys_bits,
+		h->binary_stats ? ", exit statistics" : "");
 	find(r, "kvm", true, text);
-	kvm_vm_free(vm);
 }
 
 /* Does the CPU have VMX or SVM? Without them only tiny guests run. */
-static void look_at_cpu(struct report *r)
+static void look_at_cpu(struct report *r, const struct kvm_host *h)
 {
-	char line[8192];
-	bool hw = false;
-	FILE *f = fopen("/proc/cpuinfo", "re");
-
-	while (f && !hw && fgets(line, sizeof(line), f))
-		hw = !strncmp(line, "flags", 5) &&
-		     (strstr(line, " vmx") || strstr(line, " svm"));
-	if (f)
-		fclose(f);
-	find(r, "cpu", hw,
-		hw ? "hardware virtualisation (VMX or SVM) is there"
-		   : "no VMX or SVM: stock guests will not run; switch "
-		     "virtualisation on in the firmware set-up, or allow "
-		     "nested virtualisation on the host above");
+	if (h->vmx || h->svm)
+		find(r, "cpu", true,
+			h->vmx ? "Intel VMX is there" : "AMD SVM is there");
+	else
+		find(r, "cpu", false,
+			"no VMX or SVM: stock guests will not run; switch "
+			"virtualisation on in the firmware set-up, or allow "
+			"nested virtualisation on the host above");
 }
 
 static void look_at_firmware(struct report *r)
@@ -131,9 +124,12 @@ static void look_at_tap(struct report *r)
 size_t engine_doctor(struct engine_finding *out, size_t max)
 {
 	struct report r = { .out = out, .max = max };
+	struct kvm_host h;
+	struct err e = ERR_NONE;
+	int rc = kvm_probe(&h, &e);
 
-	look_at_cpu(&r);
-	look_at_kvm(&r);
+	look_at_cpu(&r, &h);
+	look_at_kvm(&r, &h, rc, &e);
 	look_at_firmware(&r);
 	look_at_uring(&r);
 	look_at_tap(&r);
