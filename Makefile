@@ -170,7 +170,8 @@ check-layers:
 # --- fuzzers: make fuzz FUZZ_SECONDS=30 [FUZZ=fuzz_conf] --------------------
 
 FUZZ ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_BUILD := BUILD=build-fuzz CC=clang SAN=fuzzer-no-link,address,undefined
+FUZZ_BUILD := BUILD=build-fuzz CC=clang WERROR= \
+	SAN=fuzzer-no-link,address,undefined
 
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(call say,LINK,$@)
@@ -201,7 +202,9 @@ TIDY := $(TIDY),-bugprone-reserved-identifier
 TIDY := $(TIDY),-bugprone-assignment-in-if-condition
 TIDY := $(TIDY),-bugprone-macro-parentheses
 TIDY := $(TIDY),-bugprone-implicit-widening-of-multiplication-result
+TIDY := $(TIDY),-bugprone-suspicious-string-compare
 TIDY := $(TIDY),-clang-analyzer-security.insecureAPI.*
+TIDY := $(TIDY),-clang-analyzer-valist.Uninitialized
 
 format:
 	$(Q)clang-format -i $(or $(FILES),$(FORMATTED))

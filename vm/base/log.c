@@ -161,7 +161,7 @@ static size_t log_line(enum log_level level, const char *text, char *line)
 static void log_rotate_locked(struct log *l)
 {
 	char old[4096];
-	uint64_t size;
+	uint64_t size = 0;
 	int fd;
 
 	if (snprintf(old, sizeof(old), "%s.1", l->path) >= (int)sizeof(old) ||

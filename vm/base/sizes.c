@@ -16,13 +16,11 @@ static const char size_units[] = "KMGTP";
 static int size_suffix(const char *s)
 {
 	const char *unit;
-	int c = *s;
+	unsigned char c = (unsigned char)*s;
 
 	if (!c || !strcasecmp(s, "B"))
 		return 0;
-	if (c >= 'a' && c <= 'z')
-		c -= 'a' - 'A';
-	unit = strchr(size_units, c);
+	unit = strchr(size_units, c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
 	if (!unit)
 		return -1;
 	s++;

@@ -23,7 +23,7 @@ struct conf_parser {
 
 	const char *section; /* of the table; NULL before the first */
 	unsigned index;      /* of the disk or net */
-	bool seen[3];        /* guest, linux, display */
+	bool seen_guest, seen_linux, seen_display;
 	struct conf_lines lines;
 };
 
@@ -161,19 +161,20 @@ static int conf_begin_named(struct conf_parser *p, const char *name)
 /* Begin a section that is there once and has no name. */
 static int conf_begin_single(struct conf_parser *p, const char *name)
 {
-	static const char *const singles[] = { "guest", "linux", "display" };
-	unsigned i = 0;
+	bool *seen = &p->seen_guest;
 
-	while (strcmp(singles[i], p->section))
-		i++;
+	if (!strcmp(p->section, "linux"))
+		seen = &p->seen_linux;
+	else if (!strcmp(p->section, "display"))
+		seen = &p->seen_display;
 	if (*name)
 		return conf_fail(p, "section [%s] takes no name: write [%s]",
 			p->section, p->section);
-	if (p->seen[i])
+	if (*seen)
 		return conf_fail(p,
 			"section [%s] is there already: put its keys there",
 			p->section);
-	p->seen[i] = true;
+	*seen = true;
 	return 0;
 }
 
