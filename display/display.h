@@ -8,7 +8,9 @@
  *
  * Threads: one display thread for all guests runs every source's refresh
  * and talks with the viewer processes; the rest may be called from any
- * thread. Lock: the surface's (LOCK_SURFACE), held while a source paints.
+ * thread. A surface belongs to the display thread and has no lock: a source
+ * takes its device's lock for a snapshot of its registers, drops it, and
+ * paints from the snapshot. No lock is held while a callback runs.
  */
 #ifndef DISPLAY_DISPLAY_H
 #define DISPLAY_DISPLAY_H
@@ -20,10 +22,10 @@
 #include "vm/base/err.h"
 #include "vm/base/log.h"
 
-#define DISPLAY_TILE   64 /* pixels a side of a dirty tile */
-#define DISPLAY_MIN    64
-#define DISPLAY_MAX_W  4096
-#define DISPLAY_MAX_H  2160
+#define DISPLAY_TILE  64 /* pixels a side of a dirty tile */
+#define DISPLAY_MIN   64
+#define DISPLAY_MAX_W 4096
+#define DISPLAY_MAX_H 2160
 
 struct display;
 struct display_service; /* the display thread */
@@ -71,7 +73,7 @@ struct display_cell {
 #define DISPLAY_TEXT_MAX_ROWS 128
 
 struct display_text {
-	unsigned cols, rows; /* 0 = the screen is not in text mode */
+	unsigned cols, rows;        /* 0 = the screen is not in text mode */
 	int cursor_col, cursor_row; /* -1 = hidden */
 	uint8_t palette[16][3];     /* colour of each attribute value */
 	bool blink; /* attribute bit 7 blinks (else bright background) */
@@ -83,7 +85,7 @@ struct display_source {
 	 * Bring s up to date: surface_resize() when the mode changed, paint,
 	 * surface_dirty() what changed. full = all is to be painted. text
 	 * (never NULL) is filled when in text mode, else its cols is set 0.
-	 * Display thread, under the surface's lock.
+	 * Display thread, no lock held.
 	 */
 	void (*refresh)(void *arg, struct surface *s, bool full,
 		struct display_text *text);
@@ -92,7 +94,10 @@ struct display_source {
 	void *arg;
 };
 
-/* NULL takes the source away; waits until it is not being called. */
+/*
+ * NULL takes the source away; waits until it is not being called, so hold no
+ * lock that the source takes.
+ */
 void display_set_source(struct display *d, const struct display_source *src);
 
 /* XRGB8888, little endian; stride in bytes. Only inside refresh(). */
@@ -100,10 +105,19 @@ uint32_t *surface_pixels(struct surface *s);
 unsigned surface_width(const struct surface *s);
 unsigned surface_height(const struct surface *s);
 unsigned surface_stride(const struct surface *s);
-/* New size (clamped to the limits); content becomes black, all dirty. */
+/*
+ * New size (clamped to the limits): content becomes black, all dirty. Keeps
+ * everything when it is the size already. 0 or -errno (the old size stays).
+ */
 int surface_resize(struct surface *s, unsigned width, unsigned height);
 void surface_dirty(struct surface *s, unsigned x, unsigned y, unsigned w,
 	unsigned h);
+/*
+ * Copy n pixels to (x, y) and mark only the tiles that really changed. What
+ * lies outside the surface is left out. Returns whether anything changed.
+ */
+bool surface_put_row(struct surface *s, unsigned x, unsigned y,
+	const uint32_t *px, unsigned n);
 
 /* Input: devices register sinks; the newest enabled one of a kind wins. */
 enum input_kind { INPUT_KEY, INPUT_POINTER_ABS, INPUT_POINTER_REL };
@@ -137,6 +151,7 @@ int display_add_sink(struct display *d, const struct input_sink *s,
 	bool active);
 /* The guest's driver took (let go of) the device behind this sink. */
 void display_sink_active(struct display *d, void *arg, bool active);
+/* Waits until the sink is not being called: hold no lock that it takes. */
 void display_del_sink(struct display *d, void *arg);
 
 /* ---- people's side ---- */
@@ -174,5 +189,8 @@ void display_stats(struct display *d, struct display_stats *out);
  */
 #define DISPLAY_VIEWER_ARG "--viewer"
 int display_viewer_main(int argc, char **argv);
+
+/* VGA state to pixels, for vm/dev/vga.c. */
+#include "display/vgascan.h"
 
 #endif
