@@ -106,15 +106,23 @@ static const struct job_ops stream_ops = {
 	.free = stream_free,
 };
 
-/* All that the ring still has. */
+/* All that the ring still has; what it lost is in the engine's log file. */
 static void console_log(struct job *j, struct stream *s)
 {
+	uint64_t lost = 0;
 	char buf[8192];
 	size_t n;
 
-	while ((n = feed_read(&s->feed, buf, sizeof(buf))))
+	while ((n = feed_read(&s->feed, buf, sizeof(buf)))) {
+		if (!lost)
+			lost = s->feed.pos - n + 1;
 		job_write(j, buf, n);
+	}
 	feed_close(&s->feed);
+	if (lost > 1 && j->app->paths)
+		job_note(j, "%llu bytes before these are in %s/%s.serial",
+			(unsigned long long)lost - 1, j->app->paths->log,
+			s->guest);
 }
 
 void cmd_console(struct job *j)
