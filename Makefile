@@ -64,7 +64,8 @@ $(foreach l,$(LAYERS),$(eval BELOW_$(firstword $(subst :, ,$(l))) := \
 define room_rules
 $$(call archive,$(1)): $$(call objects,$(1)/*.c)
 	$$(call say,AR,$$@)
-	$$(Q)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$(filter %.o,$$^)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)t=$$@.$$$$$$$$ && ar rcs $$$$t $$(filter %.o,$$^) && mv $$$$t $$@
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rules,$(r))))
 
@@ -74,15 +75,20 @@ $(BUILD)/guestdeck: $(ARCHIVES)
 		-Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS)
 	$(Q)if [ "$(BUILD)" = build ]; then ln -sf build/guestdeck guestdeck; fi
 
-$(BUILD)/obj/tests/%.o: tests/%.c Makefile
+# Into a new file and then renamed, so that two makes in one tree never read
+# what the other has half written.
+define compile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)t=$@.$$$$ && $(CC) $(ALL_CFLAGS) $(1) -MMD -MP -MT $@ -MF $$t.d \
+		-c -o $$t $< && mv $$t.d $(@:.o=.d) && mv $$t $@
+endef
+
+$(BUILD)/obj/tests/%.o: tests/%.c Makefile
+	$(call compile,$(CHECK_CFLAGS))
 
 $(BUILD)/obj/%.o: %.c Makefile
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(compile)
 
 # --- tests ------------------------------------------------------------------
 # tests/unit/ROOM/test_*.c are programs, other .c files there are linked into
@@ -115,9 +121,12 @@ UNIT := $(strip $(foreach r,$(ROOMS),$(call test_bins,unit/$(r))))
 KVM := $(call test_bins,kvm)
 SCRIPTS := $(sort $(wildcard tests/kvm/*.sh) $(wildcard tests/e2e/*.sh))
 
-# The runner counts a program that did not build as failed, so go on here.
+# The runner counts a program that did not build as failed, so go on here; and
+# take away what is out of date, for an old program proves nothing.
 RUN = BUILD=$(BUILD) SAN=$(SAN) tests/run
-build_for_test = +$(Q)$(MAKE) -k $(if $(V),,-s) --no-print-directory $(1) || true
+submake = $(MAKE) -k $(if $(V),,-s) --no-print-directory
+build_for_test = +$(Q)$(submake) $(1) || for t in $(1); do \
+	$(submake) -q $$t 2>/dev/null || rm -f $$t; done
 
 unit:
 	$(if $(UNIT),$(call build_for_test,$(UNIT)))
