@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "vm/base/sizes.h"
+
 #include "vm/fw/dsdt.h"
 #include "vm/fw/linker.h"
 
@@ -117,12 +118,12 @@ static void port_address(struct fw_buf *t, size_t off, uint16_t port,
 
 static uint32_t fadt_flags(const struct fw_machine *m)
 {
-	uint32_t flags = 1u << 0 | /* WBINVD works */
-			 1u << 2 | /* C1 on all CPUs */
-			 1u << 5 | /* no fixed sleep button */
-			 1u << 7 | /* RTC cannot wake from S4 */
+	uint32_t flags = 1u << 0 |  /* WBINVD works */
+			 1u << 2 |  /* C1 on all CPUs */
+			 1u << 5 |  /* no fixed sleep button */
+			 1u << 7 |  /* RTC alarm works in S4 */
 			 1u << 10 | /* reset register */
-			 1u << 15; /* ACPI timer is better than RTC for time */
+			 1u << 15;  /* time by ACPI timer, not RTC */
 
 	/* Flat logical destinations reach 8 CPUs only: use clusters. */
 	if (m->cpus > 8)
@@ -132,9 +133,9 @@ static uint32_t fadt_flags(const struct fw_machine *m)
 
 static void fadt_blocks(struct fw_buf *t, size_t at)
 {
-	fw_buf_put(t, at + 56, PM_BASE, 4);      /* PM1a event */
-	fw_buf_put(t, at + 64, PM_BASE + 4, 4);  /* PM1a control */
-	fw_buf_put(t, at + 76, PM_BASE + 8, 4);  /* timer */
+	fw_buf_put(t, at + 56, PM_BASE, 4);     /* PM1a event */
+	fw_buf_put(t, at + 64, PM_BASE + 4, 4); /* PM1a control */
+	fw_buf_put(t, at + 76, PM_BASE + 8, 4); /* timer */
 	fw_buf_put(t, at + 80, GPE0, 4);
 	fw_buf_put(t, at + 88, 4, 1);
 	fw_buf_put(t, at + 89, 2, 1);
@@ -193,8 +194,8 @@ static void madt_cpu(struct fw_buf *t, uint32_t id)
 }
 
 /* Interrupt source override: ISA interrupt irq comes in at gsi. */
-static void madt_override(
-	struct fw_buf *t, uint8_t irq, uint32_t gsi, uint16_t flags)
+static void madt_override(struct fw_buf *t, uint8_t irq, uint32_t gsi,
+	uint16_t flags)
 {
 	fw_buf_int(t, 2, 1);
 	fw_buf_int(t, 10, 1);
@@ -313,8 +314,8 @@ static int take_all(struct acpi_build *a, struct fw_acpi *out, struct err *e)
 	return rc;
 }
 
-int fw_acpi_build(
-	const struct fw_machine *m, struct fw_acpi *out, struct err *e)
+int fw_acpi_build(const struct fw_machine *m, struct fw_acpi *out,
+	struct err *e)
 {
 	struct acpi_build a = { .m = m };
 	size_t facs, dsdt, rsdt, xsdt;
@@ -322,8 +323,9 @@ int fw_acpi_build(
 
 	memset(out, 0, sizeof(*out));
 	if (!m->cpus || m->cpus > MAX_CPUS)
-		return err_set(e, EINVAL, "ACPI tables hold 1 to %d CPUs, not %u",
-			MAX_CPUS, m->cpus);
+		return err_set(e, EINVAL,
+			"ACPI tables hold 1 to %d CPUs, not %u", MAX_CPUS,
+			m->cpus);
 	linker_allocate(&a.l, TABLES, 64, LINKER_HIGH);
 	facs = build_facs(&a);
 	dsdt = build_dsdt(&a);

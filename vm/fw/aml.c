@@ -23,13 +23,22 @@ void aml_op(struct fw_buf *b, enum aml_op op)
 	byte(b, op);
 }
 
+/* Bytes that v takes in AML, as a power of two. */
+static unsigned int_size(uint64_t v)
+{
+	if (v > UINT32_MAX)
+		return 8;
+	if (v > UINT16_MAX)
+		return 4;
+	return v > 0xFF ? 2 : 1;
+}
+
 /* Encode v as AML stores a constant; returns the bytes used (1..9). */
 static unsigned encode_int(uint8_t out[9], uint64_t v)
 {
-	static const uint8_t prefix[] = { [1] = 0x0A, [2] = 0x0B, [4] = 0x0C,
-		[8] = 0x0E };
-	unsigned size = v > UINT32_MAX ? 8 : v > UINT16_MAX ? 4 : v > 0xFF ? 2
-									   : 1;
+	static const uint8_t
+		prefix[] = { [1] = 0x0A, [2] = 0x0B, [4] = 0x0C, [8] = 0x0E };
+	unsigned size = int_size(v);
 
 	if (v <= 1) { /* ZeroOp, OneOp */
 		out[0] = (uint8_t)v;
@@ -120,26 +129,27 @@ void aml_path(struct fw_buf *b, const char *path)
 	}
 }
 
-/* PkgLength for n bytes of content (itself not counted). */
-static unsigned encode_length(uint8_t out[4], size_t n, bool counts_itself)
+/* Write n in the form of PkgLength, in size bytes. */
+static void put_length(uint8_t out[4], size_t n, unsigned size)
 {
-	unsigned size = 1;
-
-	if (counts_itself)
-		while (size < 4 && n + size >= (size == 1 ? 1u << 6
-							  : 1u << (8 * size - 4)))
-			size++;
-	else
-		size = n < 0x40 ? 1 : 2; /* field units are short */
-	if (counts_itself)
-		n += size;
 	if (size == 1) {
 		out[0] = (uint8_t)n;
-		return 1;
+		return;
 	}
 	out[0] = (uint8_t)((size - 1) << 6 | (n & 0xF));
 	for (unsigned i = 1; i < size; i++)
 		out[i] = (uint8_t)(n >> (8 * i - 4));
+}
+
+/* PkgLength for n bytes that follow it; it counts itself. */
+static unsigned encode_length(uint8_t out[4], size_t n)
+{
+	static const size_t end[] = { 0, 1u << 6, 1u << 12, 1u << 20 };
+	unsigned size = 1;
+
+	while (size < 4 && n + size >= end[size])
+		size++;
+	put_length(out, n + size, size);
 	return size;
 }
 
@@ -148,7 +158,7 @@ void aml_end(struct fw_buf *b, size_t at)
 	uint8_t enc[4];
 
 	if (!b->failed && at <= b->len)
-		fw_buf_insert(b, at, enc, encode_length(enc, b->len - at, true));
+		fw_buf_insert(b, at, enc, encode_length(enc, b->len - at));
 }
 
 void aml_name(struct fw_buf *b, const char *path)
@@ -190,8 +200,8 @@ size_t aml_device(struct fw_buf *b, const char *path)
 	return at;
 }
 
-size_t aml_method(
-	struct fw_buf *b, const char *path, unsigned args, bool serialized)
+size_t aml_method(struct fw_buf *b, const char *path, unsigned args,
+	bool serialized)
 {
 	size_t at;
 
@@ -256,11 +266,14 @@ size_t aml_field(struct fw_buf *b, const char *region)
 	return at;
 }
 
+/* The length of a field unit counts bits, not itself. */
 static void field_length(struct fw_buf *b, unsigned bits)
 {
+	unsigned size = bits < 0x40 ? 1 : 2;
 	uint8_t enc[4];
 
-	fw_buf_add(b, enc, encode_length(enc, bits & 0xFFF, false));
+	put_length(enc, bits & 0xFFF, size);
+	fw_buf_add(b, enc, size);
 }
 
 void aml_field_bits(struct fw_buf *b, const char *name, unsigned bits)

@@ -14,10 +14,10 @@
 enum aml_op {
 	AML_LOCAL0 = 0x60,
 	AML_ARG0 = 0x68,
-	AML_STORE = 0x70,   /* source, target */
-	AML_AND = 0x7B,     /* a, b, target */
-	AML_OR = 0x7D,      /* a, b, target */
-	AML_NO_TARGET = 0,  /* NullName in place of a target */
+	AML_STORE = 0x70,       /* source, target */
+	AML_AND = 0x7B,         /* a, b, target */
+	AML_OR = 0x7D,          /* a, b, target */
+	AML_NO_TARGET = 0,      /* NullName in place of a target */
 	AML_DWORD_FIELD = 0x8A, /* buffer, index, name */
 	AML_NOT = 0x92,
 	AML_EQUAL = 0x93,
@@ -44,8 +44,8 @@ void aml_name_eisaid(struct fw_buf *b, const char *path, const char *id);
 /* Things with a length; give the returned place to aml_end(). */
 size_t aml_scope(struct fw_buf *b, const char *path);
 size_t aml_device(struct fw_buf *b, const char *path);
-size_t aml_method(
-	struct fw_buf *b, const char *path, unsigned args, bool serialized);
+size_t aml_method(struct fw_buf *b, const char *path, unsigned args,
+	bool serialized);
 size_t aml_package(struct fw_buf *b, unsigned elements);
 size_t aml_if(struct fw_buf *b); /* the condition follows */
 size_t aml_else(struct fw_buf *b);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vm/base/sizes.h"
+
 #include "vm/fw/fw.h"
 #include "vm/fw/layout.h"
 

@@ -25,8 +25,8 @@ static int device_path(char *out, size_t len, const struct fw_boot_dev *d)
 	unit(at, d->slot, d->fn);
 	switch (d->kind) {
 	case FW_BOOT_AHCI: /* OVMF knows no other HBA by name */
-		return snprintf(out, len, "pci8086,2922@%s/drive@%x/disk@0",
-			at, d->port);
+		return snprintf(out, len, "pci8086,2922@%s/drive@%x/disk@0", at,
+			d->port);
 	case FW_BOOT_VIRTIO_BLK:
 		return snprintf(out, len, "scsi@%s/disk@0,0", at);
 	case FW_BOOT_VIRTIO_SCSI:

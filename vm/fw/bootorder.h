@@ -9,12 +9,12 @@
 #include "vm/fw/fw.h"
 
 enum fw_boot_kind {
-	FW_BOOT_AHCI,        /* port = the HBA's port; disk or CD */
+	FW_BOOT_AHCI, /* port = the HBA's port; disk or CD */
 	FW_BOOT_VIRTIO_BLK,
 	FW_BOOT_VIRTIO_SCSI, /* port = target, and lun */
 	FW_BOOT_NVME,
 	FW_BOOT_NET,
-	FW_BOOT_USB,         /* storage; port = xHCI root port, from 1; lun */
+	FW_BOOT_USB, /* storage; port = xHCI root port, from 1; lun */
 };
 
 struct fw_boot_dev {

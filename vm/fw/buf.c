@@ -91,8 +91,8 @@ void fw_buf_put(struct fw_buf *b, size_t off, uint64_t v, unsigned size)
 		put_le(b->p + off, v, size);
 }
 
-int fw_buf_take(
-	struct fw_buf *b, const char *name, struct fw_blob *out, struct err *e)
+int fw_buf_take(struct fw_buf *b, const char *name, struct fw_blob *out,
+	struct err *e)
 {
 	memset(out, 0, sizeof(*out));
 	if (b->failed) {

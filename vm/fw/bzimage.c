@@ -5,14 +5,14 @@
  * unpacks itself. It goes to the address it prefers; a relocatable kernel
  * would move itself there anyway when loaded lower.
  */
+#include <asm/bootparam.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
-#include <asm/bootparam.h>
-
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/e820.h"
 #include "vm/fw/layout.h"
 #include "vm/fw/load.h"

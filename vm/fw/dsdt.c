@@ -10,23 +10,24 @@
 #include <stdio.h>
 
 #include "vm/base/sizes.h"
+
 #include "vm/fw/aml.h"
 #include "vm/fw/layout.h"
 
-/* Bits of _OSC control that the guest may have: hotplug, SHPC, PME, AER, PCIe */
+/* _OSC control the guest may have: hotplug, SHPC, PME, AER, capabilities. */
 #define OSC_GRANTED 0x1F
 
 uint64_t fw_pci64_window(const struct fw_machine *m, uint64_t *last)
 {
 	unsigned bits = m->phys_bits > 52 ? 52 : m->phys_bits;
-	uint64_t first, end;
+	uint64_t first = m->high_end, end;
 
 	if (bits < 33)
 		return 0;
 	end = UINT64_C(1) << bits;
-	first = size_up(m->high_end > GMEM_HIGH_BASE ? m->high_end
-						     : GMEM_HIGH_BASE,
-		GiB);
+	if (first < GMEM_HIGH_BASE)
+		first = GMEM_HIGH_BASE;
+	first = size_up(first, GiB);
 	if (first >= end)
 		return 0;
 	*last = end - 1;

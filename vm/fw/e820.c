@@ -43,8 +43,8 @@ void e820_fill(const struct fw_machine *m, bool acpi, struct e820_map *out)
 	add(out, GMEM_HIGH_BASE, m->high_end, E820_RAM);
 }
 
-int fw_e820_build(
-	const struct fw_machine *m, struct fw_blob *out, struct err *e)
+int fw_e820_build(const struct fw_machine *m, struct fw_blob *out,
+	struct err *e)
 {
 	struct fw_buf b = { 0 };
 	struct e820_map map;

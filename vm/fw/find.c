@@ -10,6 +10,7 @@
 
 #include "vm/base/io.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/fw.h"
 
 #define IMAGE_MAX (16 * MiB)
@@ -48,14 +49,16 @@ static int try_folder(const char *dir, int dir_len, const char *name,
 {
 	char path[4096];
 	int n = snprintf(path, sizeof(path), "%.*s/%s", dir_len, dir, name);
+	int rc;
 
 	if (!dir_len || n < 0 || (size_t)n >= sizeof(path))
 		return -ENOENT;
-	return io_read_file(path, IMAGE_MAX, out, len, e);
+	rc = io_read_file(path, IMAGE_MAX, out, len, e);
+	return rc == -ENOTDIR ? -ENOENT : rc;
 }
 
-static int try_environment(
-	const char *name, uint8_t **out, size_t *len, struct err *e)
+static int try_environment(const char *name, uint8_t **out, size_t *len,
+	struct err *e)
 {
 	const char *s = getenv("GUESTDECK_FIRMWARE");
 	int rc = -ENOENT;

@@ -14,17 +14,19 @@
 #include <stdint.h>
 
 #include "vm/base/err.h"
+
 #include "vm/core/gmem.h"
 
-struct fw_machine { /* what the tables describe */
-	const char *name;      /* SMBIOS system serial / product text */
-	uint8_t uuid[16];
+/* What the tables describe. */
+struct fw_machine {
+	const char *name; /* SMBIOS system serial / product text */
+	uint8_t uuid[16]; /* in the order people write it */
 	unsigned cpus;
-	uint64_t low_end;      /* end of RAM below 4 GiB */
-	uint64_t high_end;     /* end of RAM above, or 4 GiB */
-	unsigned phys_bits;    /* guest physical address width */
+	uint64_t low_end;   /* end of RAM below 4 GiB */
+	uint64_t high_end;  /* end of RAM above, or 4 GiB */
+	unsigned phys_bits; /* guest physical address width */
 	bool i8042, serial, rtc;
-	bool direct_boot;      /* no firmware: e820 gets the reserved ranges */
+	bool direct_boot; /* no firmware: e820 gets the reserved ranges */
 };
 
 struct fw_blob {
@@ -65,10 +67,10 @@ int fw_smbios_install(const struct fw_machine *m, struct gmem *g,
 struct fw_entry {
 	enum { FW_ENTRY_RESET, FW_ENTRY_LONG64, FW_ENTRY_PVH32 } mode;
 	uint64_t rip;
-	uint64_t rsi;    /* LONG64: boot_params */
-	uint64_t rbx;    /* PVH32: hvm_start_info */
+	uint64_t rsi; /* LONG64: boot_params */
+	uint64_t rbx; /* PVH32: hvm_start_info */
 	uint64_t rsp;
-	uint64_t cr3;    /* LONG64: identity map built in guest RAM */
+	uint64_t cr3; /* LONG64: identity map built in guest RAM */
 	uint64_t gdt_base;
 	uint16_t gdt_limit;
 };

@@ -7,21 +7,21 @@
 #ifndef VM_FW_LAYOUT_H
 #define VM_FW_LAYOUT_H
 
-#define FW_GDT          0x500u
-#define FW_PVH_INFO     0x6000u /* hvm_start_info, modules, memory map */
-#define FW_BOOT_PARAMS  0x7000u /* one page */
-#define FW_STACK        0x8FF0u /* grows down to 0x8000 */
-#define FW_PAGE_TABLES  0x9000u /* PML4, PDPT, 4 page directories */
-#define FW_CMDLINE      0x20000u
-#define FW_CMDLINE_MAX  0x10000u
-#define FW_EBDA         0x9FC00u /* end of RAM that the memory map shows */
-#define FW_RSDP         0xE0000u
-#define FW_SMBIOS       0xF0000u
-#define FW_BIOS_END     0x100000u
-#define FW_KERNEL_MIN   0x100000u
+#define FW_GDT         0x500u
+#define FW_PVH_INFO    0x6000u /* hvm_start_info, modules, memory map */
+#define FW_BOOT_PARAMS 0x7000u /* one page */
+#define FW_STACK       0x8FF0u /* grows down to 0x8000 */
+#define FW_PAGE_TABLES 0x9000u /* PML4, PDPT, 4 page directories */
+#define FW_CMDLINE     0x20000u
+#define FW_CMDLINE_MAX 0x10000u
+#define FW_EBDA        0x9FC00u /* end of RAM that the memory map shows */
+#define FW_RSDP        0xE0000u
+#define FW_SMBIOS      0xF0000u
+#define FW_BIOS_END    0x100000u
+#define FW_KERNEL_MIN  0x100000u
 
 /* ACPI tables: the last part of low RAM. */
-#define FW_ACPI_AREA    0x20000u
+#define FW_ACPI_AREA 0x20000u
 
 /* Where vm/kvm puts KVM's TSS and identity map. */
 #define FW_KVM_PAGES     0xFEFFC000u

@@ -12,6 +12,7 @@
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/layout.h"
 
 static size_t entry(struct fw_buf *l, enum linker_command what)
@@ -108,9 +109,8 @@ static int do_pointer(struct link_run *r, const uint8_t *c)
 	unsigned size = c[120];
 	uint64_t v;
 
-	if (!dest || !src || !dest->allocated || !src->allocated ||
-		size > 8 || !size_is_pow2(size) ||
-		!size_in(off, size, dest->blob->len))
+	if (!dest || !src || !dest->allocated || !src->allocated || size > 8 ||
+		!size_is_pow2(size) || !size_in(off, size, dest->blob->len))
 		return -EINVAL;
 	v = get_le(dest->data + off, size) + src->gpa;
 	if (size < 8 && v >> (8 * size))
@@ -128,8 +128,8 @@ static int do_checksum(struct link_run *r, const uint8_t *c)
 	if (!f || !size_in(off, 1, f->blob->len) ||
 		!size_in(start, len, f->blob->len))
 		return -EINVAL;
-	f->data[off] = (uint8_t)(f->data[off] +
-				 fw_checksum(f->data + start, len));
+	f->data[off] =
+		(uint8_t)(f->data[off] + fw_checksum(f->data + start, len));
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/layout.h"
 #include "vm/fw/load.h"
 
@@ -41,8 +42,8 @@ static int load_kernel(struct load *l, struct fw_entry *out)
 {
 	int rc;
 
-	l->head_len = l->kernel.size < LOAD_HEAD ? (size_t)l->kernel.size
-						 : LOAD_HEAD;
+	l->head_len =
+		l->kernel.size < LOAD_HEAD ? (size_t)l->kernel.size : LOAD_HEAD;
 	rc = load_read(&l->kernel, 0, l->head, l->head_len, l->e);
 	if (rc)
 		return rc;

@@ -18,6 +18,7 @@
 #include "vm/base/bytes.h"
 #include "vm/base/io.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/layout.h"
 
 #define PIECES 8
@@ -248,17 +249,16 @@ int load_cmdline(struct load *l, uint64_t max)
 static int page_tables(struct gmem *g)
 {
 	enum { PRESENT = 1, WRITE = 2, LARGE = 0x80 };
-	uint64_t table[512] = { htole64((FW_PAGE_TABLES + PAGE) | PRESENT |
-					WRITE) };
+	uint64_t table[512] = { htole64(
+		(FW_PAGE_TABLES + PAGE) | PRESENT | WRITE) };
 	int rc = gmem_write(g, FW_PAGE_TABLES, table, sizeof(table));
 
 	memset(table, 0, sizeof(table));
 	for (uint64_t i = 0; i < 4; i++)
-		table[i] = htole64((FW_PAGE_TABLES + (2 + i) * PAGE) |
-				   PRESENT | WRITE);
+		table[i] = htole64(
+			(FW_PAGE_TABLES + (2 + i) * PAGE) | PRESENT | WRITE);
 	if (!rc)
-		rc = gmem_write(g, FW_PAGE_TABLES + PAGE, table,
-			sizeof(table));
+		rc = gmem_write(g, FW_PAGE_TABLES + PAGE, table, sizeof(table));
 	for (uint64_t i = 0; i < 4 && !rc; i++) {
 		for (uint64_t j = 0; j < 512; j++)
 			table[j] = htole64(i * GiB + j * 2 * MiB + LARGE +

@@ -12,18 +12,19 @@
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/e820.h"
 #include "vm/fw/layout.h"
 #include "vm/fw/load.h"
 
-#define PHDRS_MAX    64
-#define NOTES_MAX    (64 * KiB) /* bytes of one note segment looked at */
-#define NOTE_ENTRY32 18         /* XEN_ELFNOTE_PHYS32_ENTRY */
-#define LINUX_CMDLINE 2047      /* COMMAND_LINE_SIZE - 1 on x86 */
-#define INFO_MAGIC   0x336EC578
-#define INFO_LEN     56
-#define MODULE_LEN   32
-#define MEMMAP_LEN   24
+#define PHDRS_MAX     64
+#define NOTES_MAX     (64 * KiB) /* bytes of one note segment looked at */
+#define NOTE_ENTRY32  18         /* XEN_ELFNOTE_PHYS32_ENTRY */
+#define LINUX_CMDLINE 2047       /* COMMAND_LINE_SIZE - 1 on x86 */
+#define INFO_MAGIC    0x336EC578
+#define INFO_LEN      56
+#define MODULE_LEN    32
+#define MEMMAP_LEN    24
 
 /* A program header of either class, copied and widened. */
 struct segment {
@@ -58,8 +59,7 @@ static void read_phdr(struct elf *x, const uint8_t *raw, struct segment *s)
 	}
 }
 
-static int read_phdrs(
-	struct elf *x, uint64_t off, unsigned entsize, unsigned n)
+static int read_phdrs(struct elf *x, uint64_t off, unsigned entsize, unsigned n)
 {
 	size_t want = x->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 	uint8_t raw[PHDRS_MAX * sizeof(Elf64_Phdr)];
@@ -101,8 +101,7 @@ static int read_header(struct elf *x)
 	if (h64.e_type != ET_EXEC && h64.e_type != ET_DYN)
 		return load_bad(l, "ELF file is no executable");
 	if (x->is64)
-		return read_phdrs(x, h64.e_phoff, h64.e_phentsize,
-			h64.e_phnum);
+		return read_phdrs(x, h64.e_phoff, h64.e_phentsize, h64.e_phnum);
 	return read_phdrs(x, h32.e_phoff, h32.e_phentsize, h32.e_phnum);
 }
 
@@ -115,8 +114,9 @@ static int check_segment(struct elf *x, const struct segment *s)
 	if (s->filesz > s->memsz)
 		return load_bad(l, "ELF segment is larger in file than memory");
 	if (!size_in(s->off, s->filesz, l->kernel.size))
-		return load_bad(l, "file is cut short: ELF segment ends at "
-				   "0x%llx, the file at 0x%llx",
+		return load_bad(l,
+			"file is cut short: ELF segment ends at "
+			"0x%llx, the file at 0x%llx",
 			(unsigned long long)(s->off + s->filesz),
 			(unsigned long long)l->kernel.size);
 	if (s->paddr < FW_KERNEL_MIN)
@@ -167,8 +167,8 @@ static int check_segments(struct elf *x)
 }
 
 /* Look for the entry among the notes in buf[0, len). */
-static void scan_notes(
-	struct elf *x, const uint8_t *buf, size_t len, uint64_t align)
+static void scan_notes(struct elf *x, const uint8_t *buf, size_t len,
+	uint64_t align)
 {
 	size_t at = 0;
 
@@ -199,8 +199,8 @@ static int find_entry(struct elf *x)
 
 	for (unsigned i = 0; i < x->n && !rc && !x->has_entry; i++) {
 		struct segment *s = &x->seg[i];
-		size_t len = s->filesz < NOTES_MAX ? (size_t)s->filesz
-						   : NOTES_MAX;
+		size_t len =
+			s->filesz < NOTES_MAX ? (size_t)s->filesz : NOTES_MAX;
 
 		if (s->type != PT_NOTE || !len)
 			continue;

@@ -13,17 +13,18 @@
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
 #include "vm/fw/buf.h"
 #include "vm/fw/layout.h"
 
-#define MAKER       "guestdeck"
-#define PRODUCT     "guestdeck virtual machine"
-#define ANCHOR_LEN  0x1F
-#define DIMM_MIN    (16 * GiB)
-#define DIMM_COUNT  64
-#define NAME_MAX_   64
-#define NO_HANDLE   0xFFFF
-#define NO_ERRORS   0xFFFE
+#define MAKER      "guestdeck"
+#define PRODUCT    "guestdeck virtual machine"
+#define ANCHOR_LEN 0x1F
+#define DIMM_MIN   (16 * GiB)
+#define DIMM_COUNT 64
+#define NAME_MAX_  64
+#define NO_HANDLE  0xFFFF
+#define NO_ERRORS  0xFFFE
 
 /* First handles of structures by type, so that they cannot collide. */
 #define HANDLE(type, n) ((uint16_t)((type) << 8 | (n)))
@@ -101,8 +102,8 @@ static void bios_information(struct smbios_build *s)
 	end(s);
 }
 
-static void system_information(
-	struct smbios_build *s, const struct fw_machine *m, const char *name)
+static void system_information(struct smbios_build *s,
+	const struct fw_machine *m, const char *name)
 {
 	const uint8_t *u = m->uuid;
 
@@ -158,9 +159,9 @@ static void processor(struct smbios_build *s, unsigned cpus)
 
 static uint64_t ram_size(const struct fw_machine *m)
 {
-	return m->low_end + (m->high_end > GMEM_HIGH_BASE
-			? m->high_end - GMEM_HIGH_BASE
-			: 0);
+	if (m->high_end <= GMEM_HIGH_BASE)
+		return m->low_end;
+	return m->low_end + (m->high_end - GMEM_HIGH_BASE);
 }
 
 static void memory_array(struct smbios_build *s, uint64_t ram, unsigned dimms)
@@ -202,8 +203,8 @@ static void memory_device(struct smbios_build *s, unsigned n, uint64_t size)
 	end(s);
 }
 
-static void memory_mapping(
-	struct smbios_build *s, unsigned n, uint64_t from, uint64_t to)
+static void memory_mapping(struct smbios_build *s, unsigned n, uint64_t from,
+	uint64_t to)
 {
 	begin(s, 19, HANDLE(19, n), 0x1F);
 	if (to / KiB <= UINT32_MAX) {
@@ -254,8 +255,8 @@ static void build_structures(struct smbios_build *s, const struct fw_machine *m)
 }
 
 /* The 2.8 entry point for tables of that many bytes at gpa. */
-static void anchor_fill(
-	uint8_t a[ANCHOR_LEN], const struct smbios_build *s, uint32_t gpa)
+static void anchor_fill(uint8_t a[ANCHOR_LEN], const struct smbios_build *s,
+	uint32_t gpa)
 {
 	memset(a, 0, ANCHOR_LEN);
 	memcpy(a, "_SM_", 4);
@@ -295,8 +296,7 @@ int fw_smbios_build(const struct fw_machine *m, struct fw_blob *anchor,
 	return rc;
 }
 
-int fw_smbios_install(
-	const struct fw_machine *m, struct gmem *g, struct err *e)
+int fw_smbios_install(const struct fw_machine *m, struct gmem *g, struct err *e)
 {
 	struct smbios_build s = { .largest = 0 };
 	uint32_t gpa = FW_SMBIOS + 0x20;
