@@ -23,19 +23,6 @@
 #define MSIX_FUNC_MASK   0x4000
 #define MSIX_FUNC_ENABLE 0x8000
 
-struct pci_msix {
-	struct lock lock;
-	unsigned n;
-	unsigned cap;     /* offset in config space */
-	uint64_t pba_off; /* in the BAR */
-	uint8_t *table;   /* guarded by lock; n entries */
-	uint8_t *pending; /* guarded by lock; bit a vector */
-	uint64_t pba_len;
-	struct irq_msi *vec; /* guarded by lock */
-	bool enabled;        /* written under lock, read by any (atomic) */
-	bool masked;         /* guarded by lock */
-};
-
 static bool entry_masked(const struct pci_msix *m, unsigned i)
 {
 	return m->table[i * MSIX_ENTRY + MSIX_CTRL] & 1;
@@ -62,13 +49,10 @@ static void fire_locked(struct pci_msix *m, unsigned i)
 static void entry_update_locked(struct pci_msix *m, unsigned i)
 {
 	const uint8_t *t = m->table + i * MSIX_ENTRY;
-	uint64_t addr = get_le64(t);
-	uint32_t data = get_le32(t + 8);
 
 	if (entry_masked(m, i))
 		return;
-	if (m->vec[i].addr != addr || m->vec[i].data != data)
-		irq_msi_set(&m->vec[i], addr, data);
+	irq_msi_set(&m->vec[i], get_le64(t), get_le32(t + 8));
 	if (is_pending(m, i))
 		fire_locked(m, i);
 }

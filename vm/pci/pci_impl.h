@@ -120,6 +120,19 @@ unsigned pci_bar_reg(unsigned bar);
 void pci_intx_update(struct pci_dev *d);
 
 /* msix.c */
+struct pci_msix {
+	struct lock lock;
+	unsigned n;
+	unsigned cap;     /* offset in config space */
+	uint64_t pba_off; /* in the BAR */
+	uint8_t *table;   /* guarded by lock; n entries */
+	uint8_t *pending; /* guarded by lock; bit a vector */
+	uint64_t pba_len;
+	struct irq_msi *vec; /* guarded by lock */
+	bool enabled;        /* written under lock, read by any (atomic) */
+	bool masked;         /* guarded by lock */
+};
+
 void pci_msix_ctrl_written(struct pci_dev *d, unsigned off, unsigned len);
 void pci_msix_reset(struct pci_dev *d);
 void pci_msix_free(struct pci_dev *d);
