@@ -72,6 +72,9 @@ uint64_t gmem_resident(const struct gmem *g); /* bytes of RAM really held */
 int gmem_read(struct gmem *g, gpa_t gpa, void *buf, uint64_t len);
 int gmem_write(struct gmem *g, gpa_t gpa, const void *buf, uint64_t len);
 
+/* As gmem_read(), but also from one view that is mapped (register dumps). */
+int gmem_peek(struct gmem *g, gpa_t gpa, void *buf, uint64_t len);
+
 /*
  * Turn guest range [gpa, gpa+len) into host pieces, all inside RAM. Returns
  * the number of pieces (1..max), -EFAULT if any byte is not RAM, -E2BIG if

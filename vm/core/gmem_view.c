@@ -263,3 +263,25 @@ int gmem_view_dirty(struct gmem_view *v, uint64_t *bitmap)
 	v->all = false;
 	return 1;
 }
+
+int gmem_peek(struct gmem *g, gpa_t gpa, void *buf, uint64_t len)
+{
+	if (gmem_read(g, gpa, buf, len) == 0)
+		return 0;
+	LOCK_GUARD(&g->lock);
+	list_each (it, &g->blocks) {
+		struct gmem_block *b = list_entry(it, struct gmem_block, node);
+
+		list_each (vi, &b->views) {
+			const struct gmem_view *v =
+				list_entry(vi, struct gmem_view, node);
+
+			if (!v->mapped || gpa < v->gpa ||
+				!size_in(gpa - v->gpa, len, v->len))
+				continue;
+			memcpy(buf, b->host + v->off + (gpa - v->gpa), len);
+			return 0;
+		}
+	}
+	return -EFAULT;
+}

@@ -146,6 +146,8 @@ int kvm_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs,
 	const struct kvm_sregs *sregs);
 int kvm_vcpu_get_msr(struct kvm_vcpu *v, uint32_t index, uint64_t *val);
 int kvm_vcpu_set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t val);
+/* What the local APIC's two input pins do. */
+int kvm_vcpu_set_lints(struct kvm_vcpu *v, uint32_t lvt0, uint32_t lvt1);
 int kvm_vcpu_get_mp_state(struct kvm_vcpu *v, uint32_t *state);
 /* Guest-linear to guest-physical by the guest's page tables. */
 int kvm_vcpu_translate(struct kvm_vcpu *v, uint64_t linear, uint64_t *gpa);

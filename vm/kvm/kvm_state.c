@@ -10,9 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vm/base/bytes.h"
+
 #include "vm/kvm/kvm_impl.h"
 
-#define MSR_TSC 0x10u
+#define MSR_TSC    0x10u
+#define LAPIC_LVT0 0x350u
+#define LAPIC_LVT1 0x360u
 
 struct kvm_vcpu_power_on {
 	struct kvm_regs regs;
@@ -26,7 +30,7 @@ struct kvm_vcpu_power_on {
 	struct kvm_msrs *msrs;
 };
 
-static int state_get(struct kvm_vcpu *v, unsigned long request, void *arg)
+static int state_ioctl(struct kvm_vcpu *v, unsigned long request, void *arg)
 {
 	int r = kvm_ioctl(v->fd, request, arg);
 
@@ -86,7 +90,8 @@ static int state_get_xsave(struct kvm_vcpu *v, struct kvm_vcpu_power_on *s)
 	s->xsave = calloc(1, v->vm->xsave_size);
 	if (!s->xsave)
 		return -ENOMEM;
-	return state_get(v, xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, s->xsave);
+	return state_ioctl(v, xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE,
+		s->xsave);
 }
 
 int kvm_state_keep(struct kvm_vcpu *v)
@@ -97,21 +102,21 @@ int kvm_state_keep(struct kvm_vcpu *v)
 	if (!s)
 		return -ENOMEM;
 	v->power_on = s;
-	r = state_get(v, KVM_GET_MP_STATE, &s->mp);
+	r = state_ioctl(v, KVM_GET_MP_STATE, &s->mp);
 	if (r >= 0)
-		r = state_get(v, KVM_GET_REGS, &s->regs);
+		r = state_ioctl(v, KVM_GET_REGS, &s->regs);
 	if (r >= 0)
-		r = state_get(v, KVM_GET_SREGS, &s->sregs);
+		r = state_ioctl(v, KVM_GET_SREGS, &s->sregs);
 	if (r >= 0)
 		r = state_get_xsave(v, s);
 	if (r >= 0)
-		r = state_get(v, KVM_GET_XCRS, &s->xcrs);
+		r = state_ioctl(v, KVM_GET_XCRS, &s->xcrs);
 	if (r >= 0)
-		r = state_get(v, KVM_GET_DEBUGREGS, &s->debugregs);
+		r = state_ioctl(v, KVM_GET_DEBUGREGS, &s->debugregs);
 	if (r >= 0)
-		r = state_get(v, KVM_GET_VCPU_EVENTS, &s->events);
+		r = state_ioctl(v, KVM_GET_VCPU_EVENTS, &s->events);
 	if (r >= 0)
-		r = state_get(v, KVM_GET_LAPIC, &s->lapic);
+		r = state_ioctl(v, KVM_GET_LAPIC, &s->lapic);
 	if (r >= 0)
 		r = state_get_msrs(v, s);
 	return r;
@@ -166,34 +171,34 @@ int kvm_vcpu_reset(struct kvm_vcpu *v)
 	int r;
 
 	/* makes KVM take an INIT or SIPI on its way now, not after the reset */
-	r = state_get(v, KVM_GET_MP_STATE, &mp);
+	r = state_ioctl(v, KVM_GET_MP_STATE, &mp);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_SREGS, &s->sregs);
+		r = state_ioctl(v, KVM_SET_SREGS, &s->sregs);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_XCRS, &s->xcrs);
+		r = state_ioctl(v, KVM_SET_XCRS, &s->xcrs);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_XSAVE, s->xsave);
+		r = state_ioctl(v, KVM_SET_XSAVE, s->xsave);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_REGS, &s->regs);
+		r = state_ioctl(v, KVM_SET_REGS, &s->regs);
 	if (r >= 0)
 		r = state_set_msrs(v, s->msrs);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_LAPIC, &s->lapic);
+		r = state_ioctl(v, KVM_SET_LAPIC, &s->lapic);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_VCPU_EVENTS, &s->events);
+		r = state_ioctl(v, KVM_SET_VCPU_EVENTS, &s->events);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_DEBUGREGS, &s->debugregs);
+		r = state_ioctl(v, KVM_SET_DEBUGREGS, &s->debugregs);
 	if (r >= 0)
-		r = state_get(v, KVM_SET_MP_STATE, &s->mp);
+		r = state_ioctl(v, KVM_SET_MP_STATE, &s->mp);
 	return r;
 }
 
 int kvm_vcpu_get_regs(struct kvm_vcpu *v, struct kvm_regs *regs,
 	struct kvm_sregs *sregs)
 {
-	int r = state_get(v, KVM_GET_REGS, regs);
+	int r = state_ioctl(v, KVM_GET_REGS, regs);
 
-	return r < 0 ? r : state_get(v, KVM_GET_SREGS, sregs);
+	return r < 0 ? r : state_ioctl(v, KVM_GET_SREGS, sregs);
 }
 
 int kvm_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs,
@@ -201,9 +206,9 @@ int kvm_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs,
 {
 	struct kvm_sregs s = *sregs;
 	struct kvm_regs g = *regs;
-	int r = state_get(v, KVM_SET_SREGS, &s);
+	int r = state_ioctl(v, KVM_SET_SREGS, &s);
 
-	return r < 0 ? r : state_get(v, KVM_SET_REGS, &g);
+	return r < 0 ? r : state_ioctl(v, KVM_SET_REGS, &g);
 }
 
 struct one_msr {
@@ -232,10 +237,22 @@ int kvm_vcpu_set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t val)
 	return r < 0 ? r : r == 1 ? 0 : -ENOENT;
 }
 
+int kvm_vcpu_set_lints(struct kvm_vcpu *v, uint32_t lvt0, uint32_t lvt1)
+{
+	struct kvm_lapic_state s;
+	int r = state_ioctl(v, KVM_GET_LAPIC, &s);
+
+	if (r < 0)
+		return r;
+	put_le32(s.regs + LAPIC_LVT0, lvt0);
+	put_le32(s.regs + LAPIC_LVT1, lvt1);
+	return state_ioctl(v, KVM_SET_LAPIC, &s);
+}
+
 int kvm_vcpu_get_mp_state(struct kvm_vcpu *v, uint32_t *state)
 {
 	struct kvm_mp_state mp;
-	int r = state_get(v, KVM_GET_MP_STATE, &mp);
+	int r = state_ioctl(v, KVM_GET_MP_STATE, &mp);
 
 	if (r >= 0)
 		*state = mp.mp_state;
@@ -245,7 +262,7 @@ int kvm_vcpu_get_mp_state(struct kvm_vcpu *v, uint32_t *state)
 int kvm_vcpu_translate(struct kvm_vcpu *v, uint64_t linear, uint64_t *gpa)
 {
 	struct kvm_translation t = { .linear_address = linear };
-	int r = state_get(v, KVM_TRANSLATE, &t);
+	int r = state_ioctl(v, KVM_TRANSLATE, &t);
 
 	if (r < 0)
 		return r;
