@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -201,6 +202,32 @@ START_TEST (write_file_tells_why_it_failed) {
 }
 END_TEST
 
+START_TEST (a_write_that_does_not_fit_leaves_the_old_file) {
+	static const char big[8192];
+	struct rlimit small = { 4096, RLIM_INFINITY };
+	struct err e = ERR_NONE;
+	const char *path;
+	uint8_t *text;
+	size_t len;
+
+	folder = suite_tmp();
+	path = suite_path(folder, "f");
+	make_file(path, 10);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ck_assert_int_eq(io_write_file(path, big, sizeof(big), 0600, &e),
+		-EFBIG);
+	small.rlim_cur = RLIM_INFINITY;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ck_assert_err(e, EFBIG, "f.tmp: File too large");
+	ck_assert_int_ne(access(suite_path(folder, "f.tmp"), F_OK), 0);
+	ck_assert_int_eq(io_read_file(path, 99, &text, &len, NULL), 0);
+	ck_assert_uint_eq(len, 10);
+	free(text);
+	suite_rm(folder);
+}
+END_TEST
+
 START_TEST (mkdirs_makes_all_that_is_missing) {
 	const char *deep;
 	struct stat st;
@@ -259,5 +286,6 @@ SUITE("io", read_puts_pieces_together, write_tells_why_it_failed,
 	read_file_refuses_more_than_max, read_file_names_path_and_cause,
 	write_file_replaces_with_the_new_mode,
 	write_file_works_in_the_present_folder, write_file_tells_why_it_failed,
+	a_write_that_does_not_fit_leaves_the_old_file,
 	mkdirs_makes_all_that_is_missing, mkdirs_tells_why_it_failed,
 	flags_are_added)

@@ -103,6 +103,8 @@ START_TEST (failures_name_path_and_cause) {
 	ck_assert_int_eq(io_unix_listen("/nonexistent/s", 4, &e), -ENOENT);
 	ck_assert_err(e, ENOENT, "cannot listen on /nonexistent/s: No such");
 	ck_assert_int_eq(io_unix_connect("/nonexistent/s", &e), -ENOENT);
+	ck_assert_int_lt(io_unix_listen("/proc/s", 4, &e), 0);
+	ck_assert_err(e, e.code, "cannot listen on /proc/s: ");
 	suite_rm(folder);
 }
 END_TEST
