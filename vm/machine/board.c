@@ -13,6 +13,7 @@
 
 #include "vm/base/sizes.h"
 
+#include "vm/dev/lpc.h"
 #include "vm/machine/board_impl.h"
 
 static const struct board_stage stages[] = {

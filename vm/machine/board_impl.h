@@ -71,6 +71,7 @@ int board_io_up(struct board *b, struct err *e);
 void board_io_down(struct board *b);
 int board_vcpus_up(struct board *b, struct err *e);
 void board_vcpus_down(struct board *b);
+int board_vcpus_reset(struct board *b, struct err *e);
 
 /* board_storage.c */
 int board_storage_up(struct board *b, struct err *e);

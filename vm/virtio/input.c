@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <linux/input-event-codes.h>
-#include <linux/input.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +35,8 @@ enum {
 #define CFG_SIZE   2
 #define CFG_DATA   8
 #define CFG_LEN    136
+
+#define BUS_VIRTUAL 0x06 /* linux/input.h, whose input_event is not ours */
 
 #define EVENT_LEN  8 /* le16 type, le16 code, le32 value (5.8.6) */
 #define QUEUE_SIZE 64
