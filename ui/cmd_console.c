@@ -11,6 +11,7 @@
 #include "ui/feed.h"
 #include "ui/guests.h"
 #include "ui/job.h"
+#include "ui/paths.h"
 
 #define STREAM_HIGH   65536 /* bytes on their way before we wait */
 #define STREAM_REPLAY 4096  /* old output that a newcomer is shown */
