@@ -46,7 +46,6 @@ struct virtq {
 	uint16_t shadow_avail;      /* split: driver's index when last read */
 	uint16_t used;              /* next to push */
 	uint16_t signalled;         /* split: `used` at the last notify */
-	bool signalled_valid;       /* split: signalled means something */
 	bool avail_wrap, used_wrap; /* packed */
 	uint32_t unsignalled;       /* packed: slots used since notify */
 };

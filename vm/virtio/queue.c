@@ -80,7 +80,6 @@ int virtq_start(struct virtq *q, const struct virtio_queue_regs *r,
 	q->indirect = virtio_has(v, VIRTIO_F_INDIRECT_DESC);
 	q->size = r->size;
 	q->last_avail = q->shadow_avail = q->used = q->signalled = 0;
-	q->signalled_valid = false;
 	q->avail_wrap = q->used_wrap = true;
 	q->unsignalled = 0;
 	*why = "queue size";
@@ -258,19 +257,17 @@ static void split_push(struct virtq *q, const struct virtq_elem *el,
 static bool split_need_notify(struct virtq *q)
 {
 	uint16_t old = q->signalled, event;
-	bool valid = q->signalled_valid;
 
-	if (valid && old == q->used)
+	if (old == q->used)
 		return false;
 	ring_store16_release(q->device + USED_IDX, q->used);
 	q->signalled = q->used;
-	q->signalled_valid = true;
 	/* the driver may just now have asked for an interrupt */
 	ring_full_barrier();
 	if (!q->event_idx)
 		return !(ring_load16(q->driver + AVAIL_FLAGS) & NO_INTERRUPT);
 	event = ring_load16(q->driver + AVAIL_RING + 2 * q->size);
-	return !valid || ring_need_event(event, q->used, old);
+	return ring_need_event(event, q->used, old);
 }
 
 static void split_disable_kicks(struct virtq *q)
