@@ -37,14 +37,22 @@ uint64_t rig_get(struct gmem *g, uint64_t gpa, unsigned size)
 	return get_le(raw, size);
 }
 
+static char *folder;
+
+static void remove_folder(void)
+{
+	suite_rm(folder);
+}
+
 const char *rig_file(const char *name, const void *data, size_t len)
 {
-	static char *folder;
 	struct err e = ERR_NONE;
 	const char *path;
 
-	if (!folder)
+	if (!folder) {
 		folder = suite_tmp();
+		atexit(remove_folder); /* of the test's own process */
+	}
 	path = suite_path(folder, name);
 	ck_assert_msg(!io_write_file(path, data, len, 0600, &e), "%s", e.msg);
 	return path;
