@@ -57,7 +57,7 @@ enum { /* config space */
 #define P92_RESET  0x01
 #define P92_A20    0x02
 
-enum { PORT_POST, PORT_92, PORT_APM, PORT_ED, PORT_CF9, PORTS };
+enum { PORT_POST, PORT_92, PORT_APM, PORT_ED, PORTS };
 
 struct lpc {
 	struct device dev;
@@ -283,7 +283,6 @@ static const struct {
 	[PORT_92] = { "port92", 0x92, 1, &p92_ops },
 	[PORT_APM] = { "apm", 0xb2, 2, &apm_ops },
 	[PORT_ED] = { "iodelay", 0xed, 1, &post_ops },
-	[PORT_CF9] = { "cf9", 0xcf9, 1, &cf9_ops },
 };
 
 static void lpc_regions_init(struct lpc *l)
@@ -385,6 +384,7 @@ static void lpc_free(struct device *d)
 	struct lpc *l = container_of(d, struct lpc, dev);
 
 	pci_bus_set_router(l->bus, NULL, NULL);
+	pci_bus_set_cf9(l->bus, NULL, NULL);
 	pci_dev_del(&l->pci);
 	lpc_unmap(l);
 	pm_fini(&l->pm);
@@ -446,6 +446,7 @@ int lpc_new(struct core *core, struct pci_bus *bus, struct device **out,
 	cfg_init(l);
 	l->pci.cfg_written = lpc_cfg_written;
 	pci_bus_set_router(bus, lpc_route, l);
+	pci_bus_set_cf9(bus, &cf9_ops, l);
 	lpc_reset(&l->dev);
 	*out = &l->dev;
 	return 0;
