@@ -328,11 +328,16 @@ static void put_pause(struct ps2kbd *k)
 		ps2_fifo_put(&k->keys, seq[i]);
 }
 
+static bool ctrl_down(const struct ps2kbd *k)
+{
+	return is_down(k, KEY_CTRL) || is_down(k, KEY_CTRL | EXT);
+}
+
 /* Print: SysRq with Alt, bare with Ctrl or Shift, else with a fake shift. */
 static void put_print(struct ps2kbd *k, bool down)
 {
-	bool bare = is_down(k, KEY_CTRL) || is_down(k, KEY_CTRL | EXT) ||
-		    is_down(k, KEY_LSHIFT) || is_down(k, KEY_RSHIFT);
+	bool bare = ctrl_down(k) || is_down(k, KEY_LSHIFT) ||
+		    is_down(k, KEY_RSHIFT);
 
 	if (down)
 		k->sysrq = is_down(k, KEY_ALT) || is_down(k, KEY_ALT | EXT);
@@ -347,15 +352,18 @@ static void put_print(struct ps2kbd *k, bool down)
 		put_key(k, true, KEY_LSHIFT, false);
 }
 
+static bool fits(const struct ps2kbd *k, bool down)
+{
+	return ps2_fifo_room(&k->keys) >=
+	       (down ? SEQUENCE_MAX + RELEASE_ROOM : SEQUENCE_MAX);
+}
+
 /* Remember the key; false when the guest shall not hear of this event. */
 static bool admit(struct ps2kbd *k, unsigned key, bool down)
 {
-	unsigned room = ps2_fifo_room(&k->keys);
 	uint8_t bit = (uint8_t)(1 << key % 8);
 
-	if (!k->scanning || (!down && !is_down(k, key)))
-		return false;
-	if (room < (down ? SEQUENCE_MAX + RELEASE_ROOM : SEQUENCE_MAX))
+	if (!fits(k, down) || (!down && !is_down(k, key)))
 		return false;
 	if (down)
 		k->down[key / 8] |= bit;
@@ -368,19 +376,21 @@ void ps2kbd_key(struct ps2kbd *k, uint16_t scancode, bool down)
 {
 	uint8_t code = scancode & 0x7f;
 	unsigned prefix = scancode >> 8;
-	bool ext = prefix == 0xe0, pause;
+	bool ext = prefix == 0xe0 || prefix == 0xe1;
 
-	if (!code || (prefix && prefix != 0xe0 && prefix != 0xe1))
+	if (!k->scanning || !code || (prefix && !ext))
 		return;
-	if (!admit(k, code | (prefix ? EXT : 0), down))
+	if (prefix == 0xe1)
+		code = KEY_BREAK;
+	if (ext && code == KEY_BREAK && down && !ctrl_down(k)) {
+		if (fits(k, true))
+			put_pause(k);
 		return;
-	pause = prefix == 0xe1 ||
-		(ext && code == KEY_BREAK && !is_down(k, KEY_CTRL) &&
-			!is_down(k, KEY_CTRL | EXT));
+	}
+	if (!admit(k, code | (ext ? EXT : 0), down))
+		return;
 	if (ext && code == KEY_PRINT)
 		put_print(k, down);
-	else if (!pause)
+	else
 		put_key(k, ext, code, down);
-	else if (down)
-		put_pause(k);
 }
