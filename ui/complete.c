@@ -56,7 +56,7 @@ void complete_line(const char *line, size_t cursor, char *const *names, int n,
 {
 	char *copy = strndup(line, cursor), **argv = NULL;
 	const char *begin = "";
-	int argc = 0, nth = -1;
+	int argc = 0, all, nth = -1;
 
 	memset(out, 0, sizeof(*out));
 	out->start = cursor;
@@ -64,6 +64,7 @@ void complete_line(const char *line, size_t cursor, char *const *names, int n,
 		free(copy);
 		return;
 	}
+	all = argc;
 	if (cursor && copy[cursor - 1] != ' ' && argc) {
 		begin = argv[--argc];
 		while (out->start && line[out->start - 1] != ' ')
@@ -84,7 +85,7 @@ void complete_line(const char *line, size_t cursor, char *const *names, int n,
 			complete_operand(out, v, nth, begin, names, n,
 				in_console);
 	}
-	words_free(argc + (*begin ? 1 : 0), argv);
+	words_free(all, argv);
 	free(copy);
 }
 
