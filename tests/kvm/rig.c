@@ -93,8 +93,8 @@ static void rig_rom(struct rig *r)
 	struct gmem_view *v;
 	struct err e;
 
-	ck_assert_int_eq(
-		gmem_block_new(r->core.gmem, "rom", ROM_SIZE, &b, &e), 0);
+	ck_assert_int_eq(gmem_block_new(r->core.gmem, "rom", ROM_SIZE, &b, &e),
+		0);
 	memcpy((uint8_t *)gmem_block_ptr(b) + 0xfff0, jump, sizeof(jump));
 	ck_assert_int_eq(gmem_view_new(b, 0, ROM_SIZE, GMEM_ROM, &v, &e), 0);
 	ck_assert_int_eq(gmem_view_map(v, ROM_BASE), 0);

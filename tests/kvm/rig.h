@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "tests/unit/suite.h"
 #include "vm/base/sizes.h"
+
 #include "vm/core/device.h"
 #include "vm/core/vcpu.h"
 #include "vm/kvm/kvm.h"
+
+#include "tests/unit/suite.h"
 
 /* each is tests/guest/NAME.s */
 #define GUESTS(X)                                                              \

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "tests/kvm/rig.h"
 #include "vm/base/bytes.h"
+
+#include "tests/kvm/rig.h"
 
 #define TABLES UINT64_C(0x20000)
 #define GDT    UINT64_C(0x10000)
@@ -39,8 +40,7 @@ static void start_at(struct rig *r, const struct vcpu_entry *entry)
 	vcpus_pause(r->vcpus);
 }
 
-START_TEST(a_64_bit_guest_reaches_ram_above_4_gib)
-{
+START_TEST (a_64_bit_guest_reaches_ram_above_4_gib) {
 	struct rig r;
 	struct vcpu_entry entry = {
 		.mode = VCPU_LONG64,
@@ -63,15 +63,14 @@ START_TEST(a_64_bit_guest_reaches_ram_above_4_gib)
 	ck_assert_uint_eq(r.seen[1], 0x11223344);
 	ck_assert_uint_eq(r.seen[2], 0x10);
 	ck_assert_uint_eq(r.seen[3] & 0x80000031, 0x80000031);
-	ck_assert_int_eq(
-		gmem_read(r.core.gmem, 0x100002000, &val, sizeof(val)), 0);
+	ck_assert_int_eq(gmem_read(r.core.gmem, 0x100002000, &val, sizeof(val)),
+		0);
 	ck_assert_uint_eq(val, 0x1122334455667788);
 	rig_down(&r);
 }
 END_TEST
 
-START_TEST(a_pvh_guest_starts_flat_in_32_bit)
-{
+START_TEST (a_pvh_guest_starts_flat_in_32_bit) {
 	struct rig r;
 	struct vcpu_entry entry = {
 		.mode = VCPU_PVH32,
@@ -96,8 +95,7 @@ START_TEST(a_pvh_guest_starts_flat_in_32_bit)
 }
 END_TEST
 
-START_TEST(guest_memory_of_senseless_size_is_refused)
-{
+START_TEST (guest_memory_of_senseless_size_is_refused) {
 	struct kvm_vm *vm;
 	struct gmem *g;
 	struct err e = ERR_NONE;
@@ -110,8 +108,7 @@ START_TEST(guest_memory_of_senseless_size_is_refused)
 }
 END_TEST
 
-START_TEST(the_probe_tells_what_the_host_offers)
-{
+START_TEST (the_probe_tells_what_the_host_offers) {
 	struct kvm_host h;
 	struct err e = ERR_NONE;
 
@@ -126,20 +123,19 @@ START_TEST(the_probe_tells_what_the_host_offers)
 }
 END_TEST
 
-START_TEST(no_descriptor_left_is_told_with_its_mend)
-{
+START_TEST (no_descriptor_left_is_told_with_its_mend) {
 	struct kvm_vm *vm = NULL;
 	struct err e = ERR_NONE;
 
 	suite_limit_fds(open("/dev/null", O_RDONLY | O_CLOEXEC) + 1);
 	ck_assert_int_eq(kvm_vm_new(&vm, &e), -EMFILE);
+	suite_limit_fds(-1); /* sanitizers want some at the end */
 	ck_assert_err(e, EMFILE, "ulimit -n");
 	ck_assert_ptr_null(vm);
 }
 END_TEST
 
-START_TEST(slots_run_out_in_order)
-{
+START_TEST (slots_run_out_in_order) {
 	struct kvm_vm *vm;
 	struct err e = ERR_NONE;
 	int n = 0;

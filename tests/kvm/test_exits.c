@@ -46,8 +46,7 @@ static void mem_map(struct rig *r, struct mem *m, uint64_t base, uint64_t len)
 	ck_assert_int_eq(bus_map(r->core.mmio, &m->region, base), 0);
 }
 
-START_TEST(ports_take_each_size_and_strings)
-{
+START_TEST (ports_take_each_size_and_strings) {
 	static const uint64_t want[] = { 0x12, 0x3456, 0x789abcde, 0xbb, 0xccbb,
 		0xeeddccbb, 0xffffffff, 1, 2, 3, 4, 0xccbb, 0xccbb, 0xccbb };
 	struct rig r;
@@ -65,8 +64,7 @@ START_TEST(ports_take_each_size_and_strings)
 }
 END_TEST
 
-START_TEST(mmio_takes_each_size_and_splits_at_an_edge)
-{
+START_TEST (mmio_takes_each_size_and_splits_at_an_edge) {
 	struct rig r;
 	struct mem *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
 
@@ -89,8 +87,7 @@ START_TEST(mmio_takes_each_size_and_splits_at_an_edge)
 }
 END_TEST
 
-START_TEST(a_write_to_rom_exits_and_changes_nothing)
-{
+START_TEST (a_write_to_rom_exits_and_changes_nothing) {
 	struct rig r;
 	struct mem *m = calloc(1, sizeof(*m));
 	struct gmem_block *b;
@@ -100,8 +97,8 @@ START_TEST(a_write_to_rom_exits_and_changes_nothing)
 
 	rig_up(&r, "rom", MiB, 1);
 	mem_map(&r, m, 0xa8000, 0x8000);
-	ck_assert_int_eq(
-		gmem_block_new(r.core.gmem, "flash", 0x8000, &b, &e), 0);
+	ck_assert_int_eq(gmem_block_new(r.core.gmem, "flash", 0x8000, &b, &e),
+		0);
 	memcpy((uint8_t *)gmem_block_ptr(b) + 0x10, &word, 4);
 	ck_assert_int_eq(gmem_view_new(b, 0, 0x8000, GMEM_ROM, &v, &e), 0);
 	ck_assert_int_eq(gmem_view_map(v, 0xa8000), 0);
@@ -123,8 +120,7 @@ static unsigned event_count(int fd)
 	return read(fd, &n, sizeof(n)) == sizeof(n) ? (unsigned)n : 0;
 }
 
-START_TEST(doorbells_signal_and_do_not_exit)
-{
+START_TEST (doorbells_signal_and_do_not_exit) {
 	struct rig r;
 	struct mem *m = calloc(1, sizeof(*m));
 	int any = eventfd(0, EFD_NONBLOCK), match = eventfd(0, EFD_NONBLOCK);
@@ -132,17 +128,16 @@ START_TEST(doorbells_signal_and_do_not_exit)
 
 	rig_up(&r, "doorbell", MiB, 1);
 	mem_map(&r, m, 0xa0000, 0x1000);
-	ck_assert_int_eq(bus_ioeventfd_add(
-				 r.core.mmio, 0xa0010, 0, false, 0, any),
+	ck_assert_int_eq(bus_ioeventfd_add(r.core.mmio, 0xa0010, 0, false, 0,
+				 any),
 		0);
-	ck_assert_int_eq(bus_ioeventfd_add(
-				 r.core.mmio, 0xa0020, 4, true, 7, match),
+	ck_assert_int_eq(bus_ioeventfd_add(r.core.mmio, 0xa0020, 4, true, 7,
+				 match),
 		0);
-	ck_assert_int_eq(
-		bus_ioeventfd_add(r.core.pio, 0xfc, 1, false, 0, port), 0);
+	ck_assert_int_eq(bus_ioeventfd_add(r.core.pio, 0xfc, 1, false, 0, port),
+		0);
 	/* the place is taken */
-	ck_assert_int_eq(
-		bus_ioeventfd_add(r.core.pio, 0xfc, 1, false, 0, any),
+	ck_assert_int_eq(bus_ioeventfd_add(r.core.pio, 0xfc, 1, false, 0, any),
 		-EEXIST);
 	rig_run(&r);
 	ck_assert_uint_eq(event_count(any), 1);
@@ -172,8 +167,7 @@ START_TEST(doorbells_signal_and_do_not_exit)
 }
 END_TEST
 
-START_TEST(gathered_writes_arrive_in_order_before_the_exit)
-{
+START_TEST (gathered_writes_arrive_in_order_before_the_exit) {
 	struct rig r;
 	struct mem *m = calloc(1, sizeof(*m));
 	struct vcpu_stats s;

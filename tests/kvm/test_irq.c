@@ -5,8 +5,7 @@
 #define MSI_ADDR UINT64_C(0xfee00000) /* APIC 0, physical */
 #define MSI_DATA 0x40u                /* vector, fixed, edge */
 
-START_TEST(a_line_reaches_the_guest_by_the_pic)
-{
+START_TEST (a_line_reaches_the_guest_by_the_pic) {
 	struct rig r;
 
 	rig_up(&r, "line", MiB, 1);
@@ -20,8 +19,7 @@ START_TEST(a_line_reaches_the_guest_by_the_pic)
 }
 END_TEST
 
-START_TEST(a_message_reaches_the_guest)
-{
+START_TEST (a_message_reaches_the_guest) {
 	struct rig r;
 	struct irq_msi m;
 
@@ -38,8 +36,7 @@ START_TEST(a_message_reaches_the_guest)
 }
 END_TEST
 
-START_TEST(a_busy_message_gets_a_route_and_still_arrives)
-{
+START_TEST (a_busy_message_gets_a_route_and_still_arrives) {
 	struct rig r;
 	struct irq_msi m;
 
@@ -71,8 +68,7 @@ START_TEST(a_busy_message_gets_a_route_and_still_arrives)
 }
 END_TEST
 
-START_TEST(a_route_table_holds_its_limit)
-{
+START_TEST (a_route_table_holds_its_limit) {
 	struct kvm_vm *vm;
 	struct err e = ERR_NONE;
 	int n = 0, gsi;
@@ -91,8 +87,7 @@ START_TEST(a_route_table_holds_its_limit)
 }
 END_TEST
 
-START_TEST(senseless_messages_harm_nobody)
-{
+START_TEST (senseless_messages_harm_nobody) {
 	struct rig r;
 	struct irq_msi m;
 

@@ -22,8 +22,7 @@ static void wait_counting(struct rig *r)
 		sched_yield();
 }
 
-START_TEST(a_spinning_guest_pauses_and_resumes)
-{
+START_TEST (a_spinning_guest_pauses_and_resumes) {
 	struct rig r;
 	struct vcpu_stats s;
 
@@ -49,8 +48,7 @@ START_TEST(a_spinning_guest_pauses_and_resumes)
 }
 END_TEST
 
-START_TEST(no_kick_is_lost)
-{
+START_TEST (no_kick_is_lost) {
 	struct rig r;
 
 	rig_up(&r, "spin", MiB, 1);
@@ -64,8 +62,7 @@ START_TEST(no_kick_is_lost)
 }
 END_TEST
 
-START_TEST(pause_twice_and_stop_while_paused_are_fine)
-{
+START_TEST (pause_twice_and_stop_while_paused_are_fine) {
 	struct rig r;
 
 	rig_up(&r, "spin", MiB, 2);
@@ -82,8 +79,7 @@ START_TEST(pause_twice_and_stop_while_paused_are_fine)
 }
 END_TEST
 
-START_TEST(a_triple_fault_is_a_crash_with_registers)
-{
+START_TEST (a_triple_fault_is_a_crash_with_registers) {
 	struct rig r;
 	char path[256], text[4096] = "";
 	struct err e = ERR_NONE;
@@ -114,8 +110,7 @@ START_TEST(a_triple_fault_is_a_crash_with_registers)
 }
 END_TEST
 
-START_TEST(a_crashed_guest_runs_again_after_a_reset)
-{
+START_TEST (a_crashed_guest_runs_again_after_a_reset) {
 	static const struct vcpu_entry entry = { .mode = VCPU_RESET };
 	struct rig r;
 	struct err e = ERR_NONE;
@@ -138,8 +133,7 @@ START_TEST(a_crashed_guest_runs_again_after_a_reset)
 }
 END_TEST
 
-START_TEST(reset_gives_power_on_registers_and_runs_again)
-{
+START_TEST (reset_gives_power_on_registers_and_runs_again) {
 	static const struct vcpu_entry entry = { .mode = VCPU_RESET };
 	struct rig r;
 	struct err e = ERR_NONE;
@@ -161,8 +155,7 @@ START_TEST(reset_gives_power_on_registers_and_runs_again)
 }
 END_TEST
 
-START_TEST(who_parks_from_a_port_runs_no_further_instruction)
-{
+START_TEST (who_parks_from_a_port_runs_no_further_instruction) {
 	struct rig r;
 
 	rig_up(&r, "reboot", MiB, 1);
@@ -175,8 +168,7 @@ START_TEST(who_parks_from_a_port_runs_no_further_instruction)
 }
 END_TEST
 
-START_TEST(the_out_that_parked_is_done_exactly_once)
-{
+START_TEST (the_out_that_parked_is_done_exactly_once) {
 	struct rig r;
 	char a[2048], b[2048];
 
@@ -194,8 +186,7 @@ START_TEST(the_out_that_parked_is_done_exactly_once)
 }
 END_TEST
 
-START_TEST(a_second_cpu_starts_by_init_and_sipi)
-{
+START_TEST (a_second_cpu_starts_by_init_and_sipi) {
 	static const struct vcpu_entry entry = { .mode = VCPU_RESET };
 	struct rig r;
 	struct err e = ERR_NONE;
@@ -219,8 +210,7 @@ START_TEST(a_second_cpu_starts_by_init_and_sipi)
 }
 END_TEST
 
-START_TEST(two_guests_run_side_by_side)
-{
+START_TEST (two_guests_run_side_by_side) {
 	struct rig *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
 
 	rig_up(a, "spin", MiB, 1);
@@ -240,8 +230,7 @@ START_TEST(two_guests_run_side_by_side)
 }
 END_TEST
 
-START_TEST(counters_tell_what_kvm_counts)
-{
+START_TEST (counters_tell_what_kvm_counts) {
 	struct rig r;
 	struct vcpu_stats s[4];
 	struct kvm_host h;
@@ -259,8 +248,7 @@ START_TEST(counters_tell_what_kvm_counts)
 }
 END_TEST
 
-START_TEST(a_senseless_number_of_cpus_is_refused)
-{
+START_TEST (a_senseless_number_of_cpus_is_refused) {
 	struct rig r;
 	struct vcpus_opts o = { .n = 0 };
 	struct vcpus *vs;

@@ -164,6 +164,25 @@ static int state_set_msrs(struct kvm_vcpu *v, const struct kvm_msrs *kept)
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Set the sregs such that KVM makes its page table root anew. On AMD a triple
+ * fault clears the control block and with it the root, which KVM (seen with
+ * 6.1) only sets again when paging changes: the guest would fault for ever
+ * at its first instruction. A cr3 that differs counts as a change.
+ */
+static int state_set_sregs(struct kvm_vcpu *v, const struct kvm_sregs *sregs)
+{
+	struct kvm_sregs s = *sregs;
+	int r;
+
+	s.cr3 ^= 0x1000;
+	r = state_ioctl(v, KVM_SET_SREGS, &s);
+	if (r < 0)
+		return r;
+	s.cr3 = sregs->cr3;
+	return state_ioctl(v, KVM_SET_SREGS, &s);
+}
+
 int kvm_vcpu_reset(struct kvm_vcpu *v)
 {
 	struct kvm_vcpu_power_on *s = v->power_on;
@@ -173,7 +192,7 @@ int kvm_vcpu_reset(struct kvm_vcpu *v)
 	/* makes KVM take an INIT or SIPI on its way now, not after the reset */
 	r = state_ioctl(v, KVM_GET_MP_STATE, &mp);
 	if (r >= 0)
-		r = state_ioctl(v, KVM_SET_SREGS, &s->sregs);
+		r = state_set_sregs(v, &s->sregs);
 	if (r >= 0)
 		r = state_ioctl(v, KVM_SET_XCRS, &s->xcrs);
 	if (r >= 0)
