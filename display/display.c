@@ -112,7 +112,7 @@ static void display_peer(int fd, char *out, size_t len)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof(ss);
-	int one = 1;
+	int one = 1, idle_s = 60;
 
 	snprintf(out, len, "local");
 	memset(&ss, 0, sizeof(ss));
@@ -127,6 +127,9 @@ static void display_peer(int fd, char *out, size_t len)
 	else
 		return;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* a viewer whose cable was pulled gives its place free */
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 }
 
 static void display_accept(void *arg, uint32_t events)

@@ -479,8 +479,8 @@ static void viewers_readable(void *arg, uint32_t events)
 
 /* ---- connections ---- */
 
-/* A picture must be there before the first client. */
-static void viewers_first_picture(struct display *d)
+/* A picture must be there, even when no source ever was. */
+static void viewers_picture(struct display *d)
 {
 	display_refresh(d, false);
 	if (!surface_width(d->surface))
@@ -494,8 +494,12 @@ static int viewers_hand_over(struct display *d, int fd, const char *peer)
 	int r;
 
 	snprintf(m.u.client.peer, sizeof(m.u.client.peer), "%s", peer);
+	/* who comes for one picture shall not get an old one */
+	viewers_picture(d);
 	r = viewers_send_surface(d);
 	if (!r)
+		r = viewers_send_frame(d);
+	if (r >= 0)
 		r = viewers_send(d, &m, fd);
 	if (!r)
 		v->clients_sent++;
@@ -511,7 +515,6 @@ void viewers_connect(struct display *d, int fd, const char *peer)
 	if (!viewers_running(v)) {
 		if (clock_now_ns() < v->retry_ns)
 			goto out;
-		viewers_first_picture(d);
 		r = viewers_start(d, &e);
 		if (r) {
 			log_limited(d->log, &v->limit, LOG_ERROR, "%s", e.msg);
