@@ -291,8 +291,9 @@ static int viewers_send_frame(struct display *d)
 	if (!surface_fetch(&v->reader, &m.u.frame.tiles))
 		return 0;
 	r = viewers_send(d, &m, -1);
-	if (r)
-		/* what was fetched is lost: all is to be sent */
+	if (!r)
+		atomic_fetch_add(&d->frames, 1);
+	else /* what was fetched is lost: all is to be sent */
 		surface_dirty(d->surface, 0, 0, surface_width(d->surface),
 			surface_height(d->surface));
 	return r ? r : 1;
@@ -319,7 +320,6 @@ static void viewers_look(void *arg)
 	if (r == 1) {
 		v->wanted = false;
 		v->last_frame_ns = now;
-		atomic_fetch_add(&d->frames, 1);
 		return;
 	}
 	viewers_tick_at(d, now + VIEWERS_FRAME_NS);
