@@ -56,10 +56,10 @@ def kernel_image(release):
     return "/boot/vmlinuz-" + release
 
 
-def unpack_kernel(release):
+def unpack_kernel(path):
     """The ELF kernel that is packed (xz) in Debian's bzImage: entered by its
     PVH note it starts without the unpacking, which is slow when emulated."""
-    with open(kernel_image(release), "rb") as f:
+    with open(path, "rb") as f:
         image = f.read()
     setup = (image[0x1F1] + 1) * 512
     offset, length = struct.unpack_from("<II", image, 0x248)

@@ -88,7 +88,8 @@ def build():
         path = os.path.join(folder, "stamp")
         if not bedlib.is_current(path, stamp):
             bedlib.write_file(os.path.join(folder, "vmlinux"),
-                              bedlib.unpack_kernel(release))
+                              bedlib.unpack_kernel(
+                                  bedlib.kernel_image(release)))
             bedlib.write_file(os.path.join(folder, "initrd"),
                               build_initrd(release, folder))
             bedlib.write_file(path, stamp)
