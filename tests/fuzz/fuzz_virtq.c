@@ -35,7 +35,8 @@ static struct blk blk = { .pending = { &blk.pending, &blk.pending } };
 static uint64_t bar;
 static uint8_t *ram;
 static bool packed;
-static uint16_t avail[2];
+static uint16_t avail[2], next[2], ring_size;
+static bool wrap[2];
 
 static void must(bool ok)
 {
@@ -154,6 +155,9 @@ static void start(uint8_t kind)
 		f |= VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
 	memset(ram, 0, 0x10000);
 	memset(avail, 0, sizeof(avail));
+	memset(next, 0, sizeof(next));
+	wrap[0] = wrap[1] = true;
+	ring_size = size;
 	out(20, 3, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		out(8, i, 4);
@@ -206,8 +210,47 @@ static void make_available(unsigned q, uint8_t head)
 {
 	uint8_t *a = ram + part(q, 1);
 
-	put_le16(a + 4 + 2 * (avail[q] % 128), head);
+	if (packed)
+		return;
+	put_le16(a + 4 + 2 * (avail[q] % ring_size), head);
 	put_le16(a + 2, ++avail[q]);
+}
+
+static void put_next(unsigned q, uint64_t addr, uint32_t len, uint16_t flags)
+{
+	uint8_t *d = ram + part(q, 0) + 16 * next[q];
+	uint16_t mark = wrap[q] ? 0x80 : 0x8000;
+
+	if (++next[q] == ring_size) {
+		next[q] = 0;
+		wrap[q] = !wrap[q];
+	}
+	put_le64(d, addr);
+	put_le32(d + 8, len);
+	put_le16(d + 12, packed ? next[q] : flags);
+	put_le16(d + 14, packed ? flags | mark : next[q]);
+}
+
+/* A request as drivers make them, sound but for what the fuzzer changes. */
+static void request_put(unsigned q, const uint8_t *s)
+{
+	static const uint16_t lens[8] = { 512, 4096, 16, 20, 32, 0, 511, 513 };
+	uint16_t head = next[q], type = s[1] % 15;
+	bool write = type != 0 && type != 8;
+
+	put_le32(ram + 0xc000, type);
+	put_le64(ram + 0xc008, s[2]);
+	put_le64(ram + 0xd000, s[3]);
+	put_le32(ram + 0xd008, s[4]);
+	put_le32(ram + 0xd00c, s[5] >> 7);
+	put_next(q, RINGS + 0xc000, 16, 1);
+	if (s[5] & 8)
+		put_next(q, RINGS + 0xd000, lens[s[5] & 7],
+			(write ? 0 : 2) | 1);
+	put_next(q, RINGS + 0xc100, s[5] & 0x10 ? 600 : 1, 2);
+	make_available(q, (uint8_t)head);
+	out(0x3000 + 4 * q, q, 2);
+	run(1);
 }
 
 /* Six bytes a step */
@@ -220,7 +263,10 @@ static void step(const uint8_t *s)
 		descriptor(q, s);
 		break;
 	case 1:
-		header(s);
+		if (s[0] & 0x20)
+			header(s);
+		else
+			request_put(q, s);
 		break;
 	case 2:
 		make_available(q, s[1]);

@@ -79,6 +79,7 @@ static void blk_reply(void *arg)
 {
 	struct virtio_blk *b = arg;
 
+	b->reply_due = false;
 	for (unsigned i = 0; i < b->nqueues; i++) {
 		struct vblk_queue *bq = &b->queue[i];
 		struct virtq *q = virtio_queue(&b->v, i);
@@ -104,8 +105,10 @@ void vblk_finish(struct vblk_req *rq, uint8_t status)
 		*rq->status = status;
 		virtq_push(q, &rq->el, rq->written + 1);
 		rq->bq->replied = true;
-		if (!b->popping)
+		if (!b->popping && !b->reply_due) {
+			b->reply_due = true;
 			loop_call_schedule(&b->reply);
+		}
 	}
 	pool_give(rq->bq, rq);
 	b->in_flight--;

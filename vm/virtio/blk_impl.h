@@ -82,7 +82,8 @@ struct virtio_blk {
 	_Atomic uint64_t sectors;
 	_Atomic bool writeback; /* false: a write is done when it is on disk */
 	unsigned in_flight;
-	bool popping; /* inside blk_queue(), which notifies at its end */
+	bool popping;   /* inside blk_queue(), which notifies at its end */
+	bool reply_due; /* `reply` is scheduled */
 	struct loop_call reply;
 	struct log_limit log_limit;
 	struct vblk_queue queue[VBLK_MAX_QUEUES];

@@ -227,7 +227,6 @@ static inline void vd_table(struct vd_ring *q, uint64_t gpa,
 static inline uint16_t vd_avail_split(struct vd_ring *q, uint16_t head)
 {
 	put_le16(q->a + 4 + 2 * (q->avail % q->size), head);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	put_le16(q->a + 2, ++q->avail);
 	return head;
 }
@@ -273,7 +272,6 @@ static inline uint16_t vd_add_packed(struct vd_ring *q, const struct vd_buf *b,
 			q->avail_wrap = !q->avail_wrap;
 		}
 	}
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	put_le16(q->d + 16 * first + 14, first_flags);
 	return id;
 }
