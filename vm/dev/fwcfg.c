@@ -239,8 +239,8 @@ static void *copy_of(const void *data, size_t len)
 	return p;
 }
 
-int fwcfg_add_file(
-	struct fwcfg *f, const char *name, void *data, size_t len, bool take)
+int fwcfg_add_file(struct fwcfg *f, const char *name, void *data, size_t len,
+	bool take)
 {
 	struct fwcfg_item it = { .data = data, .len = len };
 	int rc;

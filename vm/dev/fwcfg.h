@@ -66,8 +66,8 @@ struct fwcfg_standard {
 	const struct fw_blob *e820;
 	const char *bootorder; /* from fw_bootorder_build() */
 	size_t bootorder_len;
-	bool serial_screen; /* SeaBIOS shows its text on COM1 too */
-	bool boot_menu;     /* "Press ESC for boot menu" */
+	bool serial_screen;         /* SeaBIOS shows its text on COM1 too */
+	bool boot_menu;             /* "Press ESC for boot menu" */
 	unsigned boot_menu_wait_ms; /* 0 = SeaBIOS's 2.5 s */
 	/*
 	 * What SeaBIOS does when nothing boots: 0 = FWCFG_BOOT_RETRY_MS.

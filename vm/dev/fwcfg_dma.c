@@ -103,8 +103,8 @@ static void note_fill_locked(struct fwcfg *f, struct dma_note *note)
 	note->written = it->written;
 }
 
-static int dma_carry_out_locked(
-	struct fwcfg *f, const uint8_t *desc, struct dma_note *note)
+static int dma_carry_out_locked(struct fwcfg *f, const uint8_t *desc,
+	struct dma_note *note)
 {
 	uint32_t control = get_be32(desc), len = get_be32(desc + 4);
 	uint64_t gpa = get_be64(desc + 8);
@@ -149,8 +149,8 @@ static void dma_run(struct fwcfg *f, uint64_t addr)
 /* The register's bytes in the order of their addresses: "QEMU CFG". */
 static uint64_t dma_read(void *opaque, uint64_t off, unsigned size)
 {
-	static const uint8_t signature[8] = { 'Q', 'E', 'M', 'U', ' ', 'C',
-		'F', 'G' };
+	static const uint8_t signature[8] = { 'Q', 'E', 'M', 'U', ' ', 'C', 'F',
+		'G' };
 
 	(void)opaque;
 	return size_in(off, size, 8) ? get_le(signature + off, size)

@@ -4,6 +4,7 @@
 #define VM_DEV_FWCFG_IMPL_H
 
 #include "vm/base/lock.h"
+
 #include "vm/dev/fwcfg.h"
 
 #define FWCFG_PORT          0x510

@@ -37,8 +37,8 @@ static int add_numbers(struct fwcfg *f, const struct fwcfg_standard *s)
 	return rc;
 }
 
-static int add_int_file(
-	struct fwcfg *f, const char *name, uint32_t v, unsigned size)
+static int add_int_file(struct fwcfg *f, const char *name, uint32_t v,
+	unsigned size)
 {
 	uint8_t le[4];
 
@@ -48,8 +48,8 @@ static int add_int_file(
 
 static int add_boot(struct fwcfg *f, const struct fwcfg_standard *s)
 {
-	uint32_t retry = s->boot_retry_ms ? s->boot_retry_ms
-					  : FWCFG_BOOT_RETRY_MS;
+	uint32_t retry =
+		s->boot_retry_ms ? s->boot_retry_ms : FWCFG_BOOT_RETRY_MS;
 	int rc = add_int_file(f, "etc/boot-fail-wait", retry, 4);
 
 	if (!rc && s->boot_menu_wait_ms)
@@ -71,8 +71,8 @@ static int add_blob(struct fwcfg *f, const struct fw_blob *b)
 	return fwcfg_add_file(f, b->name, b->data, b->len, false);
 }
 
-int fwcfg_add_standard(
-	struct fwcfg *f, const struct fwcfg_standard *s, struct err *e)
+int fwcfg_add_standard(struct fwcfg *f, const struct fwcfg_standard *s,
+	struct err *e)
 {
 	const struct fw_blob *blobs[] = {
 		s->e820,

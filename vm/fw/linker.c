@@ -65,7 +65,7 @@ void linker_checksum(struct fw_buf *l, const char *file, uint32_t off,
 /* A file while the list is carried out. */
 struct placed {
 	const struct fw_blob *blob;
-	uint8_t *data; /* our copy */
+	uint8_t *data; /* our copy, never NULL then */
 	uint64_t gpa;
 	bool allocated;
 };
@@ -78,8 +78,8 @@ struct link_run {
 static struct placed *find(struct link_run *r, const uint8_t *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(r->file); i++)
-		if (!strncmp(r->file[i].blob->name, (const char *)name,
-			    LINKER_FILE))
+		if (r->file[i].data && !strncmp(r->file[i].blob->name,
+					       (const char *)name, LINKER_FILE))
 			return &r->file[i];
 	return NULL;
 }

@@ -211,7 +211,7 @@ static int place_initrd(struct load *l, const struct load_file *f,
 int load_initrd(struct load *l, uint64_t above, uint64_t last, uint64_t *gpa,
 	uint64_t *len)
 {
-	struct load_file f;
+	struct load_file f = { .fd = -1 };
 	int rc;
 
 	*gpa = *len = 0;

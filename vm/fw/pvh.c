@@ -14,6 +14,7 @@
 #include "vm/base/sizes.h"
 
 #include "vm/fw/e820.h"
+#include "vm/fw/elfgap.h"
 #include "vm/fw/layout.h"
 #include "vm/fw/load.h"
 
@@ -40,6 +41,8 @@ struct elf {
 	uint64_t end; /* of what is loaded */
 	uint64_t entry;
 	bool has_entry;
+	struct elf_gap gap[ELF_GAPS]; /* zeroes in the file */
+	unsigned gaps;
 };
 
 static void read_phdr(struct elf *x, const uint8_t *raw, struct segment *s)
@@ -79,6 +82,18 @@ static int read_phdrs(struct elf *x, uint64_t off, unsigned entsize, unsigned n)
 	return 0;
 }
 
+/* Section headers only save work: with odd ones nothing is saved. */
+static void find_gaps(struct elf *x, const Elf64_Ehdr *h)
+{
+	uint8_t raw[ELF_SECTIONS * sizeof(Elf64_Shdr)];
+
+	if (h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shnum > ELF_SECTIONS)
+		return;
+	if (!load_read(&x->l->kernel, h->e_shoff, raw,
+		    h->e_shnum * sizeof(Elf64_Shdr), NULL))
+		x->gaps = elf_gaps(raw, h->e_shnum, x->l->kernel.size, x->gap);
+}
+
 static int read_header(struct elf *x)
 {
 	struct load *l = x->l;
@@ -100,8 +115,10 @@ static int read_header(struct elf *x)
 			h64.e_machine);
 	if (h64.e_type != ET_EXEC && h64.e_type != ET_DYN)
 		return load_bad(l, "ELF file is no executable");
-	if (x->is64)
+	if (x->is64) {
+		find_gaps(x, &h64);
 		return read_phdrs(x, h64.e_phoff, h64.e_phentsize, h64.e_phnum);
+	}
 	return read_phdrs(x, h32.e_phoff, h32.e_phentsize, h32.e_phnum);
 }
 
@@ -115,9 +132,10 @@ static int check_segment(struct elf *x, const struct segment *s)
 		return load_bad(l, "ELF segment is larger in file than memory");
 	if (!size_in(s->off, s->filesz, l->kernel.size))
 		return load_bad(l,
-			"file is cut short: ELF segment ends at "
-			"0x%llx, the file at 0x%llx",
-			(unsigned long long)(s->off + s->filesz),
+			"file is cut short: ELF segment of 0x%llx bytes at "
+			"0x%llx, the file has 0x%llx",
+			(unsigned long long)s->filesz,
+			(unsigned long long)s->off,
 			(unsigned long long)l->kernel.size);
 	if (s->paddr < FW_KERNEL_MIN)
 		return load_bad(l, "ELF segment at 0x%llx lies below 1 MiB",
@@ -231,21 +249,49 @@ static int check_entry(struct elf *x)
 		(unsigned long long)x->entry);
 }
 
+/* Put bytes [off, end) of the file to gpa, or zeroes there. */
+static int load_part(struct elf *x, uint64_t off, uint64_t end, uint64_t gpa,
+	bool zero)
+{
+	if (off >= end)
+		return 0;
+	if (zero)
+		return load_zero(x->l, gpa, end - off);
+	return load_to_guest(x->l, &x->l->kernel, off, end - off, gpa);
+}
+
+static int load_segment(struct elf *x, const struct segment *s)
+{
+	uint64_t at = s->off, end = s->off + s->filesz;
+	int rc = 0;
+
+	for (unsigned i = 0; i < x->gaps && !rc; i++) {
+		struct elf_gap g = x->gap[i];
+
+		if (g.end <= at || g.off >= end)
+			continue;
+		g.off = g.off > at ? g.off : at;
+		g.end = g.end < end ? g.end : end;
+		rc = load_part(x, at, g.off, s->paddr + (at - s->off), false);
+		if (!rc)
+			rc = load_part(x, g.off, g.end,
+				s->paddr + (g.off - s->off), true);
+		at = g.end;
+	}
+	if (!rc)
+		rc = load_part(x, at, end, s->paddr + (at - s->off), false);
+	if (rc)
+		return rc;
+	return load_zero(x->l, s->paddr + s->filesz, s->memsz - s->filesz);
+}
+
 static int load_segments(struct elf *x)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < x->n && !rc; i++) {
-		struct segment *s = &x->seg[i];
-
-		if (!is_loaded(s))
-			continue;
-		rc = load_to_guest(x->l, &x->l->kernel, s->off, s->filesz,
-			s->paddr);
-		if (!rc)
-			rc = load_zero(x->l, s->paddr + s->filesz,
-				s->memsz - s->filesz);
-	}
+	for (unsigned i = 0; i < x->n && !rc; i++)
+		if (is_loaded(&x->seg[i]))
+			rc = load_segment(x, &x->seg[i]);
 	return rc;
 }
 

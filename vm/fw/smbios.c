@@ -258,13 +258,16 @@ static void build_structures(struct smbios_build *s, const struct fw_machine *m)
 static void anchor_fill(uint8_t a[ANCHOR_LEN], const struct smbios_build *s,
 	uint32_t gpa)
 {
+	static const uint8_t sm[4] = { '_', 'S', 'M', '_' };
+	static const uint8_t dmi[5] = { '_', 'D', 'M', 'I', '_' };
+
 	memset(a, 0, ANCHOR_LEN);
-	memcpy(a, "_SM_", 4);
+	memcpy(a, sm, sizeof(sm));
 	a[5] = ANCHOR_LEN;
 	a[6] = 2;
 	a[7] = 8;
 	put_le16(a + 8, (uint16_t)s->largest);
-	memcpy(a + 0x10, "_DMI_", 5);
+	memcpy(a + 0x10, dmi, sizeof(dmi));
 	put_le16(a + 0x16, (uint16_t)s->b.len);
 	put_le32(a + 0x18, gpa);
 	put_le16(a + 0x1C, (uint16_t)s->count);

@@ -177,8 +177,7 @@ START_TEST (files_are_listed_sorted_with_their_keys) {
 	rig_up(&r);
 	ck_assert_int_eq(fwcfg_add_file(r.f, "opt/b", b, 2, false), 0);
 	ck_assert_int_eq(fwcfg_add_file(r.f, "opt/a", a, 3, false), 0);
-	ck_assert_int_eq(
-		fwcfg_add_file(r.f, "etc/z", strdup("z"), 1, true), 0);
+	ck_assert_int_eq(fwcfg_add_file(r.f, "etc/z", strdup("z"), 1, true), 0);
 	b[0] = a[0] = '!'; /* they were copied */
 	ck_assert_uint_eq(find(&r, "etc/z", &size), 0x20);
 	ck_assert_uint_eq(find(&r, "opt/a", &size), 0x21);
@@ -204,8 +203,8 @@ START_TEST (a_list_that_was_seen_is_closed_until_reset) {
 	ck_assert_int_eq(fwcfg_add_file(r.f, "x", strdup("x"), 1, true),
 		-EBUSY);
 	ck_assert_int_eq(fwcfg_add_key(r.f, 5, "x", 1), -EBUSY);
-	ck_assert_int_eq(
-		fwcfg_add_writable(r.f, "x", "x", 1, NULL, NULL), -EBUSY);
+	ck_assert_int_eq(fwcfg_add_writable(r.f, "x", "x", 1, NULL, NULL),
+		-EBUSY);
 	reset(&r);
 	ck_assert_int_eq(fwcfg_add_file(r.f, "x", strdup("x"), 1, true), 0);
 	ck_assert_uint_eq(find(&r, "x", &size), 0x20);
@@ -227,8 +226,8 @@ START_TEST (what_cannot_be_added_is_refused) {
 	ck_assert_int_eq(fwcfg_add_file(r.f, name, &one, 1, false), 0);
 	ck_assert_int_eq(fwcfg_add_file(r.f, name, &one, 1, false), -EEXIST);
 	ck_assert_int_eq(fwcfg_add_file(r.f, "", &one, 1, false), -EINVAL);
-	ck_assert_int_eq(
-		fwcfg_add_file(r.f, "big", &one, (size_t)1 << 40, false),
+	ck_assert_int_eq(fwcfg_add_file(r.f, "big", &one, (size_t)1 << 40,
+				 false),
 		-EINVAL);
 	ck_assert_int_eq(fwcfg_add_file(r.f, "none", NULL, 0, false), 0);
 	ck_assert_int_eq(fwcfg_add_key(r.f, FWCFG_ID, &one, 1), -EEXIST);
@@ -341,8 +340,9 @@ START_TEST (a_writable_file_tells_its_owner_and_resets) {
 	struct seen s = { 0 };
 
 	rig_up(&r);
-	ck_assert_int_eq(
-		fwcfg_add_writable(r.f, "w", "12345678", 8, written, &s), 0);
+	ck_assert_int_eq(fwcfg_add_writable(r.f, "w", "12345678", 8, written,
+				 &s),
+		0);
 	gmem_write(r.core.gmem, 0x2000, "abc", 3);
 	ck_assert_uint_eq(dma(&r, key_op(0x20, SKIP), 4, 0), 0);
 	ck_assert_uint_eq(dma(&r, WRITE, 3, 0x2000), 0);

@@ -3,12 +3,11 @@
 #ifndef TESTS_UNIT_VM_FW_RIG_H
 #define TESTS_UNIT_VM_FW_RIG_H
 
+#include <asm/bootparam.h>
 #include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <asm/bootparam.h>
 
 #include "vm/base/sizes.h"
 

@@ -116,13 +116,13 @@ START_TEST (fadt_says_what_the_board_has) {
 	ck_assert(has_signature(t.g, dsdt, "DSDT"));
 	ck_assert_uint_eq(rig_get(t.g, f + 140, 8), dsdt);
 	ck_assert_uint_eq(sum(t.g, dsdt, rig_get(t.g, dsdt + 4, 4)), 0);
-	ck_assert_uint_eq(rig_get(t.g, f + 46, 2), 9);     /* SCI */
-	ck_assert_uint_eq(rig_get(t.g, f + 48, 4), 0);     /* no SMI_CMD */
+	ck_assert_uint_eq(rig_get(t.g, f + 46, 2), 9); /* SCI */
+	ck_assert_uint_eq(rig_get(t.g, f + 48, 4), 0); /* no SMI_CMD */
 	ck_assert_uint_eq(rig_get(t.g, f + 56, 4), 0x600);
 	ck_assert_uint_eq(rig_get(t.g, f + 64, 4), 0x604);
 	ck_assert_uint_eq(rig_get(t.g, f + 76, 4), 0x608);
 	ck_assert_uint_eq(rig_get(t.g, f + 80, 4), 0x620);
-	ck_assert_uint_eq(rig_get(t.g, f + 109, 2), 2);    /* 8042 */
+	ck_assert_uint_eq(rig_get(t.g, f + 109, 2), 2); /* 8042 */
 	ck_assert_uint_eq(rig_get(t.g, f + 112, 4), 0x84A5);
 	ck_assert_uint_eq(rig_get(t.g, f + 120, 8), 0xCF9);
 	ck_assert_uint_eq(rig_get(t.g, f + 128, 1), 0x0F);
@@ -148,8 +148,8 @@ START_TEST (more_than_8_cpus_need_cluster_mode) {
 	struct installed t;
 
 	setup(&t, 9);
-	ck_assert_uint_eq(
-		rig_get(t.g, table(&t, "FACP") + 112, 4), 0x84A5 | 1 << 18);
+	ck_assert_uint_eq(rig_get(t.g, table(&t, "FACP") + 112, 4),
+		0x84A5 | 1 << 18);
 	gmem_free(t.g);
 }
 END_TEST
@@ -224,8 +224,7 @@ START_TEST (the_64_bit_window_starts_above_ram) {
 	ck_assert_uint_eq(fw_pci64_window(&m, &last), GMEM_HIGH_BASE);
 	ck_assert_uint_eq(last, (UINT64_C(1) << 40) - 1);
 	m.high_end = GMEM_HIGH_BASE + 3 * GiB / 2;
-	ck_assert_uint_eq(
-		fw_pci64_window(&m, &last), GMEM_HIGH_BASE + 2 * GiB);
+	ck_assert_uint_eq(fw_pci64_window(&m, &last), GMEM_HIGH_BASE + 2 * GiB);
 	m.phys_bits = 64;
 	ck_assert_uint_ne(fw_pci64_window(&m, &last), 0);
 	ck_assert_uint_eq(last, (UINT64_C(1) << 52) - 1);
@@ -270,8 +269,8 @@ START_TEST (each_file_is_allocated_once_before_use) {
 	for (size_t at = 0; at < a.loader.len; at += LINKER_ENTRY) {
 		const uint8_t *c = a.loader.data + at;
 		bool *which = !strcmp((const char *)c + 4, a.tables.name)
-			? &tables
-			: &rsdp;
+				      ? &tables
+				      : &rsdp;
 
 		if (get_le32(c) == LINKER_ALLOCATE) {
 			ck_assert(!*which);
@@ -416,8 +415,8 @@ static int run(const char *folder, const char *a0, const char *a1,
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void dump_table(
-	struct installed *t, const char *folder, const char *sig, uint64_t at)
+static void dump_table(struct installed *t, const char *folder, const char *sig,
+	uint64_t at)
 {
 	size_t len = (size_t)rig_get(t->g, at + 4, 4);
 	uint8_t *bytes = malloc(len);
@@ -434,8 +433,8 @@ static void dump_table(
 	free(bytes);
 }
 
-static void round_trip(
-	struct installed *t, const char *folder, const char *sig, uint64_t at)
+static void round_trip(struct installed *t, const char *folder, const char *sig,
+	uint64_t at)
 {
 	char dat[16], dsl[16];
 

@@ -91,8 +91,8 @@ START_TEST (package_lengths_count_themselves) {
 	size_t bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		ck_assert_uint_eq(
-			length_of(all[i].n, &bytes), all[i].n + all[i].bytes);
+		ck_assert_uint_eq(length_of(all[i].n, &bytes),
+			all[i].n + all[i].bytes);
 		ck_assert_uint_eq(bytes, all[i].bytes);
 	}
 }

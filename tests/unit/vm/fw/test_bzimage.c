@@ -42,8 +42,9 @@ START_TEST (kernel_lies_where_it_wants_and_is_entered_64_bit) {
 
 	rig_bz_make(&b);
 	rig_bz_header(&b)->pref_address = 3 * MiB;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), NULL, "quiet", 0xE0000, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, "quiet", 0xE0000, &en,
+				 &e),
+		0);
 	ck_assert_int_eq(en.mode, FW_ENTRY_LONG64);
 	ck_assert_uint_eq(en.rip, 3 * MiB + 0x200);
 	ck_assert_uint_eq(en.rsi, FW_BOOT_PARAMS);
@@ -62,8 +63,9 @@ START_TEST (boot_params_tell_all_that_the_kernel_asks) {
 	char line[6];
 
 	rig_bz_make(&b);
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), NULL, "quiet", 0xE0000, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, "quiet", 0xE0000, &en,
+				 &e),
+		0);
 	ck_assert_int_eq(gmem_read(g, en.rsi, &bp, sizeof(bp)), 0);
 	ck_assert_uint_eq(bp.hdr.header, 0x53726448);
 	ck_assert_uint_eq(bp.hdr.type_of_loader, 0xFF);
@@ -93,8 +95,8 @@ START_TEST (an_old_kernel_gets_no_rsdp_field) {
 
 	rig_bz_make(&b);
 	rig_bz_header(&b)->version = 0x020C;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), NULL, NULL, 0xE0000, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, NULL, 0xE0000, &en, &e),
+		0);
 	ck_assert_uint_eq(rig_get(g, FW_BOOT_PARAMS + 0x70, 8), 0);
 	gmem_free(g);
 }
@@ -140,10 +142,10 @@ START_TEST (page_tables_map_4_gib_onto_themselves) {
 	for (uint64_t va = 0; va < 4 * GiB; va += 2 * MiB)
 		ck_assert_uint_eq(walk(g, en.cr3, va + 5), va + 5);
 	ck_assert_uint_eq(en.gdt_limit, 31);
-	ck_assert_uint_eq(
-		rig_get(g, en.gdt_base + 0x10, 8), UINT64_C(0xAF9B000000FFFF));
-	ck_assert_uint_eq(
-		rig_get(g, en.gdt_base + 0x18, 8), UINT64_C(0xCF93000000FFFF));
+	ck_assert_uint_eq(rig_get(g, en.gdt_base + 0x10, 8),
+		UINT64_C(0xAF9B000000FFFF));
+	ck_assert_uint_eq(rig_get(g, en.gdt_base + 0x18, 8),
+		UINT64_C(0xCF93000000FFFF));
 	ck_assert_uint_lt(en.rsp, FW_PAGE_TABLES);
 	gmem_free(g);
 }
@@ -163,8 +165,9 @@ START_TEST (initrd_lies_high_below_its_limit_and_the_tables) {
 		rd[i] = (uint8_t)(i * 3);
 	initrd = rig_file("rd", rd, sizeof(rd));
 	rig_bz_make(&b);
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0xE0000, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0xE0000, &en,
+				 &e),
+		0);
 	at = rig_get(g, FW_BOOT_PARAMS + 0x218, 4);
 	ck_assert_uint_eq(rig_get(g, FW_BOOT_PARAMS + 0x21C, 4), sizeof(rd));
 	ck_assert_uint_eq(at, RAM - FW_ACPI_AREA - 3 * 4096);
@@ -172,10 +175,11 @@ START_TEST (initrd_lies_high_below_its_limit_and_the_tables) {
 	ck_assert_mem_eq(got, rd, sizeof(rd));
 
 	rig_bz_header(&b)->initrd_addr_max = 0x3FFFFF;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0xE0000, &en, &e), 0);
-	ck_assert_uint_eq(
-		rig_get(g, FW_BOOT_PARAMS + 0x218, 4), 4 * MiB - 3 * 4096);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0xE0000, &en,
+				 &e),
+		0);
+	ck_assert_uint_eq(rig_get(g, FW_BOOT_PARAMS + 0x218, 4),
+		4 * MiB - 3 * 4096);
 	gmem_free(g);
 }
 END_TEST
@@ -189,25 +193,25 @@ START_TEST (an_initrd_that_does_not_fit_is_told) {
 
 	rig_bz_make(&b);
 	ck_assert_int_eq(truncate(initrd, 16 * MiB), 0);
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e), -ENOMEM);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e),
+		-ENOMEM);
 	ck_assert_err(e, ENOMEM, "need at least 18 MiB of memory");
 	ck_assert_err(e, ENOMEM, "has 16 MiB");
 	ck_assert_int_eq(truncate(initrd, (off_t)(2 * TiB)), 0);
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e), -ENOMEM);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e),
+		-ENOMEM);
 	ck_assert_err(e, ENOMEM, "initrd is too large");
 	ck_assert_int_eq(truncate(initrd, MiB), 0);
 	rig_bz_header(&b)->initrd_addr_max = 0x17FFFF;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e), -ENOMEM);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e),
+		-ENOMEM);
 	ck_assert_err(e, ENOMEM, "does not fit below 0x180000");
 	rig_bz_header(&b)->initrd_addr_max = 0;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e), -ENOMEM);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e),
+		-ENOMEM);
 	ck_assert_int_eq(truncate(initrd, 0), 0);
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e), -EINVAL);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), initrd, NULL, 0, &en, &e),
+		-EINVAL);
 	ck_assert_err(e, EINVAL, "initrd is empty");
 	ck_assert_int_eq(rig_load(g, bz_file(&b), "/nonexistent/rd", NULL, 0,
 				 &en, &e),
@@ -225,8 +229,8 @@ START_TEST (a_command_line_has_the_length_the_kernel_takes) {
 
 	rig_bz_make(&b);
 	rig_bz_header(&b)->cmdline_size = 5;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), NULL, "12345", 0, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, "12345", 0, &en, &e),
+		0);
 	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, "123456", 0, &en, &e),
 		-EINVAL);
 	ck_assert_err(e, EINVAL, "has 6 characters");
@@ -245,8 +249,8 @@ START_TEST (our_room_bounds_a_command_line_too) {
 	memset(line, 'a', sizeof(line) - 1);
 	rig_bz_make(&b);
 	rig_bz_header(&b)->cmdline_size = UINT32_MAX;
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), NULL, line, 0, &en, &e), -EINVAL);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, line, 0, &en, &e),
+		-EINVAL);
 	ck_assert_err(e, EINVAL, "takes 65535");
 	line[65535] = 0;
 	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, line, 0, &en, &e), 0);
@@ -344,7 +348,9 @@ START_TEST (other_files_are_called_by_name) {
 		const char *magic, *text;
 	} files[] = {
 		{ "\x1F\x8B\x08\x00", "packed with gzip" },
-		{ "\xFD" "7zXZ", "packed with xz" },
+		{ "\xFD"
+		  "7zXZ",
+			"packed with xz" },
 		{ "\x28\xB5\x2F\xFD", "packed with zstd" },
 		{ "\x02\x21\x4C\x18", "packed with lz4" },
 		{ "BZh9", "packed with bzip2" },
@@ -362,8 +368,8 @@ START_TEST (other_files_are_called_by_name) {
 		if (i == 0)
 			bytes[3] = 0;
 		path = rig_file("other", bytes, sizeof(bytes));
-		ck_assert_int_eq(
-			rig_load(g, path, NULL, NULL, 0, &en, &e), -ENOEXEC);
+		ck_assert_int_eq(rig_load(g, path, NULL, NULL, 0, &en, &e),
+			-ENOEXEC);
 		ck_assert_err(e, ENOEXEC, files[i].text);
 	}
 	gmem_free(g);
@@ -381,8 +387,8 @@ START_TEST (what_is_no_regular_file_does_not_hang) {
 	ck_assert_int_eq(rig_load(g, path, NULL, NULL, 0, &en, &e), -EINVAL);
 	ck_assert_err(e, EINVAL, "not a regular file");
 	ck_assert_int_eq(rig_load(g, "/", NULL, NULL, 0, &en, &e), -EINVAL);
-	ck_assert_int_eq(
-		rig_load(g, "/nonexistent", NULL, NULL, 0, &en, &e), -ENOENT);
+	ck_assert_int_eq(rig_load(g, "/nonexistent", NULL, NULL, 0, &en, &e),
+		-ENOENT);
 	ck_assert_err(e, ENOENT, "cannot open /nonexistent");
 	gmem_free(g);
 }
@@ -395,8 +401,8 @@ START_TEST (a_guest_of_one_mib_is_too_small) {
 	struct rig_bz b;
 
 	rig_bz_make(&b);
-	ck_assert_int_eq(
-		rig_load(g, bz_file(&b), NULL, NULL, 0, &en, &e), -ENOMEM);
+	ck_assert_int_eq(rig_load(g, bz_file(&b), NULL, NULL, 0, &en, &e),
+		-ENOMEM);
 	ck_assert_err(e, ENOMEM, "at least 2 MiB");
 	gmem_free(g);
 }

@@ -5,6 +5,7 @@
 
 #include "vm/base/bytes.h"
 
+#include "vm/fw/elfgap.h"
 #include "vm/fw/layout.h"
 
 #include "tests/unit/vm/fw/rig.h"
@@ -16,8 +17,8 @@ static const char *elf_file(const struct rig_elf *x)
 	return rig_file("elf", x, sizeof(*x));
 }
 
-static void refuse_len(
-	const struct rig_elf *x, size_t len, int code, const char *text)
+static void refuse_len(const struct rig_elf *x, size_t len, int code,
+	const char *text)
 {
 	struct gmem *g = rig_gmem(RAM);
 	struct err e = ERR_NONE;
@@ -46,8 +47,8 @@ START_TEST (segments_lie_in_place_and_the_rest_is_zero) {
 	memset(got, 0xEE, sizeof(got));
 	ck_assert_int_eq(gmem_write(g, MiB, got, sizeof(got)), 0);
 	rig_elf_make(&x);
-	ck_assert_int_eq(
-		rig_load(g, elf_file(&x), NULL, "quiet", 0, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, elf_file(&x), NULL, "quiet", 0, &en, &e),
+		0);
 	ck_assert_int_eq(en.mode, FW_ENTRY_PVH32);
 	ck_assert_uint_eq(en.rip, 0x100040);
 	ck_assert_uint_eq(en.rbx, FW_PVH_INFO);
@@ -55,8 +56,8 @@ START_TEST (segments_lie_in_place_and_the_rest_is_zero) {
 	ck_assert_mem_eq(got, x.seg0, sizeof(x.seg0));
 	ck_assert_mem_eq(got + 0x1000, zero, sizeof(zero));
 	ck_assert_uint_eq(rig_get(g, 2 * MiB, 1), 0xC3);
-	ck_assert_uint_eq(
-		rig_get(g, en.gdt_base + 0x10, 8), UINT64_C(0xCF9B000000FFFF));
+	ck_assert_uint_eq(rig_get(g, en.gdt_base + 0x10, 8),
+		UINT64_C(0xCF9B000000FFFF));
 	gmem_free(g);
 }
 END_TEST
@@ -92,8 +93,9 @@ START_TEST (start_info_has_map_module_and_rsdp) {
 	char got[8] = "";
 
 	rig_elf_make(&x);
-	ck_assert_int_eq(
-		rig_load(g, elf_file(&x), initrd, "a b", 0xE0000, &en, &e), 0);
+	ck_assert_int_eq(rig_load(g, elf_file(&x), initrd, "a b", 0xE0000, &en,
+				 &e),
+		0);
 	ck_assert_uint_eq(rig_get(g, b, 4), 0x336EC578);
 	ck_assert_uint_eq(rig_get(g, b + 4, 4), 1);
 	ck_assert_uint_eq(rig_get(g, b + 12, 4), 1);
@@ -134,8 +136,11 @@ START_TEST (elf32_loads_too) {
 		uint8_t note[20];
 		uint8_t code[64];
 	} x = {
-		.eh = { .e_ident = ELFMAG "\1\1", .e_type = ET_EXEC,
-			.e_machine = EM_386, .e_phentsize = 32, .e_phnum = 2 },
+		.eh = { .e_ident = ELFMAG "\1\1",
+			.e_type = ET_EXEC,
+			.e_machine = EM_386,
+			.e_phentsize = 32,
+			.e_phnum = 2 },
 	};
 	struct gmem *g = rig_gmem(RAM);
 	struct err e = ERR_NONE;
@@ -147,7 +152,9 @@ START_TEST (elf32_loads_too) {
 		.p_filesz = sizeof(x.note) };
 	x.ph[1] = (Elf32_Phdr){ .p_type = PT_LOAD,
 		.p_offset = offsetof(__typeof__(x), code),
-		.p_paddr = 4 * MiB, .p_filesz = 64, .p_memsz = 64 };
+		.p_paddr = 4 * MiB,
+		.p_filesz = 64,
+		.p_memsz = 64 };
 	put_le32(x.note, 4);
 	put_le32(x.note + 4, 4);
 	put_le32(x.note + 8, 18);
@@ -309,11 +316,131 @@ START_TEST (linux_would_cut_a_long_command_line_so_it_is_refused) {
 	memset(line, 'a', 2048);
 	line[2048] = 0;
 	rig_elf_make(&x);
-	ck_assert_int_eq(
-		rig_load(g, elf_file(&x), NULL, line, 0, &en, &e), -EINVAL);
+	ck_assert_int_eq(rig_load(g, elf_file(&x), NULL, line, 0, &en, &e),
+		-EINVAL);
 	ck_assert_err(e, EINVAL, "has 2048 characters");
 	line[2047] = 0;
 	ck_assert_int_eq(rig_load(g, elf_file(&x), NULL, line, 0, &en, &e), 0);
+	gmem_free(g);
+}
+END_TEST
+
+/* --- zeroes in the file --------------------------------------------------- */
+
+static void put_section(Elf64_Shdr *s, uint32_t type, uint64_t off,
+	uint64_t size)
+{
+	*s = (Elf64_Shdr){ .sh_type = type,
+		.sh_flags = SHF_ALLOC,
+		.sh_offset = off,
+		.sh_size = size };
+}
+
+static unsigned gaps(const Elf64_Shdr *s, unsigned n, struct elf_gap *out)
+{
+	return elf_gaps((const uint8_t *)s, n, 0x100000, out);
+}
+
+START_TEST (a_gap_goes_from_nobits_to_the_next_bytes) {
+	struct elf_gap g[ELF_GAPS];
+	Elf64_Shdr s[4];
+
+	put_section(&s[0], SHT_PROGBITS, 0x1000, 0x1000);
+	put_section(&s[1], SHT_NOBITS, 0x2000, 0x5000);
+	put_section(&s[2], SHT_PROGBITS, 0x40000, 0x10);
+	put_section(&s[3], SHT_NOBITS, 0x40010, 1);
+	ck_assert_uint_eq(gaps(s, 4, g), 2);
+	ck_assert_uint_eq(g[0].off, 0x2000);
+	ck_assert_uint_eq(g[0].end, 0x40000);
+	ck_assert_uint_eq(g[1].off, 0x40010);
+	ck_assert_uint_eq(g[1].end, 0x100000);
+	/* small ones are not worth it */
+	s[2].sh_offset = 0x2000 + ELF_GAP_MIN - 1;
+	s[3].sh_type = SHT_NULL;
+	ck_assert_uint_eq(gaps(s, 4, g), 0);
+	/* nor is there one where another section has bytes */
+	put_section(&s[3], SHT_PROGBITS, 0, 0x3000);
+	s[2].sh_offset = 0x80000;
+	ck_assert_uint_eq(gaps(s, 4, g), 0);
+}
+END_TEST
+
+START_TEST (odd_section_headers_save_nothing) {
+	struct elf_gap g[ELF_GAPS];
+	Elf64_Shdr s[ELF_SECTIONS];
+
+	put_section(&s[0], SHT_NOBITS, 0x2000, 1);
+	put_section(&s[1], SHT_PROGBITS, UINT64_MAX - 1, 2);
+	ck_assert_uint_eq(gaps(s, 2, g), 0);
+	put_section(&s[1], SHT_NOBITS, UINT64_MAX, UINT64_MAX);
+	ck_assert_uint_eq(gaps(s, 2, g), 1);
+	/* the same gap many times is one gap */
+	for (unsigned i = 0; i < ELF_SECTIONS; i++)
+		put_section(&s[i], SHT_NOBITS, 0x2000 + i, 1);
+	ck_assert_uint_eq(gaps(s, ELF_SECTIONS, g), 1);
+	s[0].sh_flags = 0; /* not of the program */
+	ck_assert_uint_eq(gaps(s, 1, g), 0);
+	ck_assert_uint_eq(gaps(s, 0, g), 0);
+}
+END_TEST
+
+START_TEST (many_gaps_stay_within_their_room_and_sorted) {
+	struct elf_gap g[ELF_GAPS];
+	Elf64_Shdr s[2 * (ELF_GAPS + 2)];
+	unsigned n = ELF_GAPS + 2;
+
+	for (unsigned i = 0; i < n; i++) { /* last one first */
+		uint64_t at = (uint64_t)(n - 1 - i) * 0x20000;
+
+		put_section(&s[2 * i], SHT_PROGBITS, at, 0x100);
+		put_section(&s[2 * i + 1], SHT_NOBITS, at + 0x100, 1);
+	}
+	ck_assert_uint_eq(elf_gaps((const uint8_t *)s, 2 * n, n * 0x20000, g),
+		ELF_GAPS);
+	for (unsigned i = 1; i < ELF_GAPS; i++)
+		ck_assert_uint_ge(g[i].off, g[i - 1].end);
+}
+END_TEST
+
+START_TEST (a_gap_inside_a_segment_loads_as_zeroes) {
+	enum { SEG = 0x40000, GAP = 0x1234, GAP_END = 0x30000 };
+	static struct {
+		struct rig_elf x;
+		uint8_t seg[SEG];
+		Elf64_Shdr sh[2];
+	} f;
+	static uint8_t got[SEG];
+	struct gmem *g = rig_gmem(RAM);
+	struct err e = ERR_NONE;
+	struct fw_entry en;
+	uint64_t at = offsetof(__typeof__(f), seg);
+
+	rig_elf_make(&f.x);
+	for (size_t i = 0; i < SEG; i++)
+		f.seg[i] = i >= GAP && i < GAP_END ? 0 : (uint8_t)(i | 1);
+	f.x.ph[1].p_offset = at;
+	f.x.ph[1].p_filesz = f.x.ph[1].p_memsz = SEG;
+	f.x.eh.e_shoff = offsetof(__typeof__(f), sh);
+	f.x.eh.e_shentsize = sizeof(f.sh[0]);
+	f.x.eh.e_shnum = 2;
+	put_section(&f.sh[0], SHT_NOBITS, at + GAP, 1);
+	put_section(&f.sh[1], SHT_PROGBITS, at + GAP_END, SEG - GAP_END);
+	memset(got, 0xEE, sizeof(got));
+	ck_assert_int_eq(gmem_write(g, 2 * MiB, got, SEG), 0);
+	ck_assert_msg(!rig_load(g, rig_file("gap", &f, sizeof(f)), NULL, NULL,
+			      0, &en, &e),
+		"%s", e.msg);
+	ck_assert_int_eq(gmem_read(g, 2 * MiB, got, SEG), 0);
+	ck_assert_mem_eq(got, f.seg, SEG);
+	/* where a gap overhangs the segment on both sides, it is clipped */
+	f.x.ph[1].p_offset = at + 0x2000;
+	f.x.ph[1].p_filesz = f.x.ph[1].p_memsz = 0x1000;
+	ck_assert_int_eq(rig_load(g, rig_file("gap", &f, sizeof(f)), NULL, NULL,
+				 0, &en, &e),
+		0);
+	ck_assert_int_eq(gmem_read(g, 2 * MiB, got, 0x1001), 0);
+	ck_assert_mem_eq(got, f.seg + 0x2000, 0x1000);
+	ck_assert_uint_eq(got[0x1000], 0x01); /* of the load before */
 	gmem_free(g);
 }
 END_TEST
@@ -327,4 +454,8 @@ SUITE("pvh", segments_lie_in_place_and_the_rest_is_zero,
 	a_kernel_without_pvh_entry_is_told_what_to_do,
 	the_entry_is_found_behind_other_notes,
 	an_entry_outside_the_segments_is_refused,
-	linux_would_cut_a_long_command_line_so_it_is_refused)
+	linux_would_cut_a_long_command_line_so_it_is_refused,
+	a_gap_goes_from_nobits_to_the_next_bytes,
+	odd_section_headers_save_nothing,
+	many_gaps_stay_within_their_room_and_sorted,
+	a_gap_inside_a_segment_loads_as_zeroes)

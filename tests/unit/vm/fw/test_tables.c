@@ -272,7 +272,9 @@ START_TEST (each_kind_of_device_has_its_path) {
 			"/pci@i0cf8/pci8086,2922@1f,2/drive@3/disk@0" },
 		{ { .kind = FW_BOOT_VIRTIO_BLK, .slot = 5 },
 			"/pci@i0cf8/scsi@5/disk@0,0" },
-		{ { .kind = FW_BOOT_VIRTIO_SCSI, .slot = 6, .port = 2,
+		{ { .kind = FW_BOOT_VIRTIO_SCSI,
+			  .slot = 6,
+			  .port = 2,
 			  .lun = 1 },
 			"/pci@i0cf8/scsi@6/channel@0/disk@2,1" },
 		{ { .kind = FW_BOOT_NVME, .slot = 16 },
@@ -281,8 +283,10 @@ START_TEST (each_kind_of_device_has_its_path) {
 			"/pci@i0cf8/ethernet@3,1/ethernet-phy@0" },
 		{ { .kind = FW_BOOT_USB, .slot = 7, .port = 1 },
 			"/pci@i0cf8/usb@7/storage@1/channel@0/disk@0,0" },
-		{ { .kind = FW_BOOT_VIRTIO_BLK, .bridged = true,
-			  .bridge_slot = 0x1C, .bridge_fn = 4 },
+		{ { .kind = FW_BOOT_VIRTIO_BLK,
+			  .bridged = true,
+			  .bridge_slot = 0x1C,
+			  .bridge_fn = 4 },
 			"/pci@i0cf8/pci-bridge@1c,4/scsi@0/disk@0,0" },
 	};
 
@@ -361,8 +365,8 @@ START_TEST (images_of_other_sizes_are_refused) {
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		struct err e = ERR_NONE;
 
-		ck_assert_int_eq(
-			fw_bios_map(g, image, sizes[i], &b, &e), -EINVAL);
+		ck_assert_int_eq(fw_bios_map(g, image, sizes[i], &b, &e),
+			-EINVAL);
 		ck_assert_err(e, EINVAL, "not a multiple of 64 KiB");
 	}
 	gmem_free(g);
@@ -430,8 +434,8 @@ START_TEST (a_missing_file_names_its_package) {
 END_TEST
 
 START_TEST (a_name_cannot_lead_elsewhere) {
-	static const char *const names[] = { "", ".", "..", "../x", "/etc/passwd",
-		"a/b" };
+	static const char *const names[] = { "", ".", "..", "../x",
+		"/etc/passwd", "a/b" };
 	uint8_t *p;
 	size_t len;
 
