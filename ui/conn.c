@@ -28,7 +28,7 @@ struct conn {
 	struct loop_timer patience;
 	struct loop_call close_call;
 	struct proto_in in;
-	struct outq out;
+	struct sendq out;
 	struct job *job;
 	bool asked;  /* its request came */
 	bool paused; /* the verb takes no input now */
@@ -49,7 +49,7 @@ static void conn_free(struct conn *c)
 	if (!c->server->stopping || !c->ending)
 		close(fd);
 	proto_in_fini(&c->in);
-	outq_fini(&c->out);
+	sendq_fini(&c->out);
 	free(c);
 }
 
@@ -91,7 +91,7 @@ static void conn_flush(struct conn *c)
 {
 	if (c->dead)
 		return;
-	if (outq_flush(&c->out, c->watch.fd)) {
+	if (sendq_flush(&c->out, c->watch.fd)) {
 		conn_close(c);
 		return;
 	}
@@ -106,7 +106,7 @@ static void conn_frame(struct conn *c, enum proto_type type, const void *data,
 {
 	if (c->dead)
 		return;
-	if (outq_frame(&c->out, type, data, len)) {
+	if (sendq_frame(&c->out, type, data, len)) {
 		log_msg(c->server->log, LOG_WARN,
 			"a client that does not read was dropped");
 		conn_close(c);
@@ -280,7 +280,7 @@ void conn_new(struct server *s, int fd)
 		return;
 	}
 	c->server = s;
-	outq_init(&c->out, CONN_OUT_MAX);
+	sendq_init(&c->out, CONN_OUT_MAX);
 	loop_timer_init(&c->patience, s->loop, conn_impatient, c);
 	loop_call_init(&c->close_call, s->loop, conn_close_now, c);
 	loop_timer_arm(&c->patience, clock_now_ns() + CONN_HELLO_NS);

@@ -29,7 +29,7 @@ static void feed_signalled(void *arg, uint32_t events)
 /* Give the device what it takes. */
 static void feed_push(struct feed *f)
 {
-	struct outq *q = &f->input;
+	struct sendq *q = &f->input;
 
 	while (q->len) {
 		size_t n = console_input(f->console, q->buf + q->head, q->len);
@@ -75,7 +75,7 @@ int feed_open(struct feed *f, struct engine *en, struct loop *l,
 			"%s: no serial console yet: it was never started",
 			guest);
 	}
-	outq_init(&f->input, FEED_INPUT_MAX);
+	sendq_init(&f->input, FEED_INPUT_MAX);
 	loop_timer_init(&f->retry, l, feed_retry, f);
 	r = loop_fd_add(l, &f->watch, f->fd, EPOLLIN, feed_signalled, f);
 	if (r) {
@@ -94,7 +94,7 @@ void feed_close(struct feed *f)
 	loop_timer_disarm(&f->retry);
 	close(f->fd);
 	engine_console_put(f->engine, f->console);
-	outq_fini(&f->input);
+	sendq_fini(&f->input);
 	f->console = NULL;
 }
 
@@ -126,7 +126,7 @@ bool feed_at_end(const struct feed *f)
 
 bool feed_input(struct feed *f, const void *data, size_t len)
 {
-	if (outq_put(&f->input, data, len))
+	if (sendq_put(&f->input, data, len))
 		return false;
 	feed_push(f);
 	return f->input.len < FEED_MUCH;

@@ -24,7 +24,7 @@ struct feed {
 	int fd; /* eventfd */
 	struct loop_fd watch;
 	struct loop_timer retry;
-	struct outq input;
+	struct sendq input;
 	void (*output)(void *arg); /* there is something to feed_read() */
 	void (*drained)(void *arg); /* input waits no more; may be NULL */
 	void *arg;

@@ -83,19 +83,19 @@ int proto_in_next(struct proto_in *in, struct proto_msg *msg)
 	return 1;
 }
 
-void outq_init(struct outq *q, size_t max)
+void sendq_init(struct sendq *q, size_t max)
 {
 	memset(q, 0, sizeof(*q));
 	q->max = max;
 }
 
-void outq_fini(struct outq *q)
+void sendq_fini(struct sendq *q)
 {
 	free(q->buf);
 	memset(q, 0, sizeof(*q));
 }
 
-int outq_put(struct outq *q, const void *data, size_t len)
+int sendq_put(struct sendq *q, const void *data, size_t len)
 {
 	if (!len)
 		return 0;
@@ -122,7 +122,7 @@ int outq_put(struct outq *q, const void *data, size_t len)
 	return 0;
 }
 
-static int outq_one(struct outq *q, enum proto_type type, const void *data,
+static int sendq_one(struct sendq *q, enum proto_type type, const void *data,
 	uint32_t len)
 {
 	uint8_t head[PROTO_HEADER];
@@ -131,22 +131,22 @@ static int outq_one(struct outq *q, enum proto_type type, const void *data,
 		return -ENOBUFS;
 	put_le32(head, len);
 	head[4] = (uint8_t)type;
-	if (outq_put(q, head, sizeof(head)))
+	if (sendq_put(q, head, sizeof(head)))
 		return -ENOMEM;
-	if (!outq_put(q, data, len))
+	if (!sendq_put(q, data, len))
 		return 0;
 	q->len -= sizeof(head);
 	return -ENOMEM;
 }
 
-int outq_frame(struct outq *q, enum proto_type type, const void *data,
+int sendq_frame(struct sendq *q, enum proto_type type, const void *data,
 	size_t len)
 {
 	const uint8_t *p = data;
 
 	do {
 		uint32_t n = len > PROTO_MAX ? PROTO_MAX : (uint32_t)len;
-		int r = outq_one(q, type, p, n);
+		int r = sendq_one(q, type, p, n);
 
 		if (r)
 			return r;
@@ -157,7 +157,7 @@ int outq_frame(struct outq *q, enum proto_type type, const void *data,
 	return 0;
 }
 
-int outq_flush(struct outq *q, int fd)
+int sendq_flush(struct sendq *q, int fd)
 {
 	while (q->len) {
 		ssize_t n = send(fd, q->buf + q->head, q->len,

@@ -68,20 +68,20 @@ void proto_in_added(struct proto_in *in, size_t len);
 int proto_in_next(struct proto_in *in, struct proto_msg *msg);
 
 /* Bytes that wait for a socket, never more than max. */
-struct outq {
+struct sendq {
 	uint8_t *buf;
 	size_t cap, head, len, max;
 };
 
-void outq_init(struct outq *q, size_t max);
-void outq_fini(struct outq *q);
+void sendq_init(struct sendq *q, size_t max);
+void sendq_fini(struct sendq *q);
 /* 0, -ENOBUFS when it would hold more than max, -ENOMEM; all or nothing. */
-int outq_put(struct outq *q, const void *data, size_t len);
+int sendq_put(struct sendq *q, const void *data, size_t len);
 /* One frame; data longer than PROTO_MAX is cut into several. */
-int outq_frame(struct outq *q, enum proto_type type, const void *data,
+int sendq_frame(struct sendq *q, enum proto_type type, const void *data,
 	size_t len);
 /* Send what the nonblocking socket takes. 0 or -errno (not -EAGAIN). */
-int outq_flush(struct outq *q, int fd);
+int sendq_flush(struct sendq *q, int fd);
 
 /* A request, once checked. Strings are owned by it. */
 struct proto_request {

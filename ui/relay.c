@@ -25,7 +25,7 @@
 struct relay_state {
 	struct relay *r;
 	struct proto_in in;
-	struct outq to_server;
+	struct sendq to_server;
 	sigset_t wait;
 	enum proto_raw raw; /* 0 = not asked for */
 	bool tty, stdin_open, left;
@@ -54,7 +54,7 @@ static int relay_request(struct relay_state *s, int argc, char **argv)
 	if (r)
 		return client_fail("an argument or the working folder's name "
 				   "is not UTF-8");
-	r = outq_frame(&s->to_server, PROTO_REQUEST, json, strlen(json));
+	r = sendq_frame(&s->to_server, PROTO_REQUEST, json, strlen(json));
 	free(json);
 	if (r)
 		return client_fail("the command line is too long");
@@ -69,7 +69,7 @@ static void relay_winsize(struct relay_state *s)
 	tty_size(&rows, &cols);
 	put_le16(b, (uint16_t)rows);
 	put_le16(b + 2, (uint16_t)cols);
-	outq_frame(&s->to_server, PROTO_WINSIZE, b, sizeof(b));
+	sendq_frame(&s->to_server, PROTO_WINSIZE, b, sizeof(b));
 }
 
 /* Write all; a signal that ends us also ends a write that hangs. */
@@ -172,7 +172,7 @@ static void relay_from_stdin(struct relay_state *s)
 		return;
 	if (n <= 0) {
 		s->stdin_open = false;
-		outq_frame(&s->to_server, PROTO_EOF, NULL, 0);
+		sendq_frame(&s->to_server, PROTO_EOF, NULL, 0);
 		s->left = s->tty; /* the terminal is gone */
 		return;
 	}
@@ -184,7 +184,7 @@ static void relay_from_stdin(struct relay_state *s)
 		}
 	}
 	if (n)
-		outq_frame(&s->to_server, PROTO_INPUT, buf, (size_t)n);
+		sendq_frame(&s->to_server, PROTO_INPUT, buf, (size_t)n);
 }
 
 /* One wait; 0 to go on. */
@@ -214,7 +214,7 @@ static int relay_round(struct relay_state *s)
 	}
 	if (p[1].revents)
 		relay_from_stdin(s);
-	if (outq_flush(&s->to_server, s->r->fd) && s->code < 0)
+	if (sendq_flush(&s->to_server, s->r->fd) && s->code < 0)
 		r = 1;
 	if (!r && p[0].revents & (POLLIN | POLLHUP | POLLERR))
 		r = relay_from_server(s);
@@ -252,10 +252,10 @@ int relay_run(struct relay *r, int argc, char **argv)
 	struct relay_state s = { .r = r, .code = -1, .tty = tty_is() };
 	int ret;
 
-	outq_init(&s.to_server, 4 * PROTO_MAX);
+	sendq_init(&s.to_server, 4 * PROTO_MAX);
 	ret = relay_request(&s, argc, argv);
 	if (ret) {
-		outq_fini(&s.to_server);
+		sendq_fini(&s.to_server);
 		return UI_USAGE;
 	}
 	tty_signals(&s.wait);
@@ -264,6 +264,6 @@ int relay_run(struct relay *r, int argc, char **argv)
 	while (!ret);
 	ret = relay_end(&s, ret);
 	proto_in_fini(&s.in);
-	outq_fini(&s.to_server);
+	sendq_fini(&s.to_server);
 	return ret;
 }

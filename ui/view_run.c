@@ -21,7 +21,7 @@ struct view_job {
 	struct list node;
 	struct view *view;
 	struct job *job;
-	struct outq out, err;
+	struct sendq out, err;
 	char title[160];
 };
 
@@ -39,8 +39,8 @@ void view_message(struct view *v, enum role role, const char *fmt, ...)
 static void view_job_free(struct view_job *vj)
 {
 	list_del(&vj->node);
-	outq_fini(&vj->out);
-	outq_fini(&vj->err);
+	sendq_fini(&vj->out);
+	sendq_fini(&vj->err);
 	free(vj);
 }
 
@@ -48,18 +48,18 @@ static void sink_out(void *arg, const char *text, size_t len)
 {
 	struct view_job *vj = arg;
 
-	outq_put(&vj->out, text, len);
+	sendq_put(&vj->out, text, len);
 }
 
 static void sink_err(void *arg, const char *text, size_t len)
 {
 	struct view_job *vj = arg;
 
-	outq_put(&vj->err, text, len);
+	sendq_put(&vj->err, text, len);
 }
 
 /* The text of q as a string; caller frees. */
-static char *view_job_text(const struct outq *q)
+static char *view_job_text(const struct sendq *q)
 {
 	char *s = malloc(q->len + 1);
 
@@ -154,8 +154,8 @@ static void view_run_job(struct view *v, int argc, char **argv)
 		return;
 	}
 	vj->view = v;
-	outq_init(&vj->out, VIEW_OUTPUT_MAX);
-	outq_init(&vj->err, VIEW_OUTPUT_MAX);
+	sendq_init(&vj->out, VIEW_OUTPUT_MAX);
+	sendq_init(&vj->err, VIEW_OUTPUT_MAX);
 	view_title(vj->title, sizeof(vj->title), argc, argv);
 	view_message(v, ROLE_DIM, "%s ...", vj->title);
 	list_add_tail(&v->jobs, &vj->node);
