@@ -49,6 +49,8 @@ static inline void ps2_fifo_clear(struct ps2_fifo *f)
 	f->len = 0;
 }
 
+enum ps2_print { PS2_PRINT_BARE, PS2_PRINT_SHIFTED, PS2_PRINT_SYSRQ };
+
 struct ps2kbd {
 	struct ps2_fifo reply; /* goes out before keys */
 	struct ps2_fifo keys;
@@ -57,8 +59,8 @@ struct ps2kbd {
 	uint8_t leds;    /* 1 scroll, 2 num, 4 caps */
 	uint8_t set;     /* scan code set, 1 or 2 */
 	bool scanning;
-	bool sysrq;       /* the print key went down as SysRq */
-	uint8_t down[32]; /* keys that the guest knows to be down */
+	enum ps2_print print; /* how the print key went down */
+	uint8_t down[32];     /* keys that the guest knows to be down */
 };
 
 void ps2kbd_reset(struct ps2kbd *k);

@@ -184,7 +184,7 @@ static void set_defaults(struct ps2kbd *k)
 {
 	k->set = 2;
 	k->scanning = true;
-	k->sysrq = false;
+	k->print = PS2_PRINT_BARE;
 	ps2_fifo_clear(&k->keys);
 	memset(k->down, 0, sizeof(k->down));
 }
@@ -333,22 +333,27 @@ static bool ctrl_down(const struct ps2kbd *k)
 	return is_down(k, KEY_CTRL) || is_down(k, KEY_CTRL | EXT);
 }
 
-/* Print: SysRq with Alt, bare with Ctrl or Shift, else with a fake shift. */
+/*
+ * Print: SysRq with Alt, bare with Ctrl or Shift, else with a fake shift. Its
+ * release has the form of its press, whatever was held in between.
+ */
 static void put_print(struct ps2kbd *k, bool down)
 {
-	bool bare = ctrl_down(k) || is_down(k, KEY_LSHIFT) ||
-		    is_down(k, KEY_RSHIFT);
-
-	if (down)
-		k->sysrq = is_down(k, KEY_ALT) || is_down(k, KEY_ALT | EXT);
-	if (k->sysrq) {
+	if (down && (is_down(k, KEY_ALT) || is_down(k, KEY_ALT | EXT)))
+		k->print = PS2_PRINT_SYSRQ;
+	else if (down && (ctrl_down(k) || is_down(k, KEY_LSHIFT) ||
+				 is_down(k, KEY_RSHIFT)))
+		k->print = PS2_PRINT_BARE;
+	else if (down)
+		k->print = PS2_PRINT_SHIFTED;
+	if (k->print == PS2_PRINT_SYSRQ) {
 		put_key(k, false, KEY_SYSRQ, down);
 		return;
 	}
-	if (down && !bare)
+	if (down && k->print == PS2_PRINT_SHIFTED)
 		put_key(k, true, KEY_LSHIFT, true);
 	put_key(k, true, KEY_PRINT, down);
-	if (!down && !bare)
+	if (!down && k->print == PS2_PRINT_SHIFTED)
 		put_key(k, true, KEY_LSHIFT, false);
 }
 

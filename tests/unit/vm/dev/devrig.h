@@ -30,6 +30,14 @@ static inline void devrig_request(void *arg, enum core_request what,
 	r->requests[what]++;
 }
 
+/* PIRQs as guests in APIC mode have them; the LPC bridge takes this over. */
+static inline void devrig_route(void *arg, unsigned pirq, bool level)
+{
+	struct devrig *r = arg;
+
+	irq_set(r->core.irqs, 16 + pirq, level);
+}
+
 /* Nothing can fail here but for want of memory. */
 static inline void devrig_init(struct devrig *r, uint64_t ram)
 {
@@ -49,6 +57,7 @@ static inline void devrig_init(struct devrig *r, uint64_t ram)
 	bad |= pci_bus_new(c, false, &r->pci, &e);
 	if (bad)
 		abort();
+	pci_bus_set_router(r->pci, devrig_route, r);
 }
 
 static inline void devrig_fini(struct devrig *r)
