@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vm/dev/fwcfg: ports, directory, DMA, the standard items. */
 #include <errno.h>
+#include <pthread.h>
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
@@ -367,6 +368,57 @@ START_TEST (a_writable_file_tells_its_owner_and_resets) {
 }
 END_TEST
 
+struct vcpu {
+	struct rig *r;
+	uint64_t mem; /* its own part of guest RAM */
+};
+
+static void *vcpu(void *arg)
+{
+	struct vcpu *v = arg;
+	uint8_t d[16];
+
+	for (unsigned i = 0; i < 2000; i++) {
+		put_be32(d, key_op(0x20 + (i & 1), i & 2 ? READ : WRITE));
+		put_be32(d + 4, 16);
+		put_be64(d + 8, v->mem + 64);
+		gmem_write(v->r->core.gmem, v->mem, d, 16);
+		start_dma(v->r, v->mem);
+		sel(v->r, 0x20 + (i & 1));
+		byte(v->r);
+	}
+	return NULL;
+}
+
+static void nothing(void *arg, const void *data, size_t len)
+{
+	(void)arg;
+	(void)data;
+	(void)len;
+}
+
+START_TEST (two_vcpus_may_use_it_at_once) {
+	struct rig r;
+	struct vcpu v[2] = { { &r, 0x1000 }, { &r, 0x2000 } };
+	pthread_t id[2];
+	uint8_t text[16] = "", got[4];
+
+	rig_up(&r);
+	fwcfg_add_file(r.f, "a", text, sizeof(text), false);
+	ck_assert_int_eq(fwcfg_add_writable(r.f, "b", text, 16, nothing, NULL),
+		0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&id[i], NULL, vcpu, &v[i]), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_join(id[i], NULL), 0);
+	/* it is still in order */
+	ck_assert_uint_eq(dma(&r, key_op(FWCFG_ID, READ), 4, 0x3000), 0);
+	ck_assert_int_eq(gmem_read(r.core.gmem, 0x3000, got, 4), 0);
+	ck_assert_uint_eq(get_le32(got), 3);
+	rig_down(&r);
+}
+END_TEST
+
 /* --- the standard set ------------------------------------------------------*/
 
 struct set {
@@ -500,6 +552,6 @@ SUITE("fwcfg", it_says_who_it_is_and_that_it_has_dma,
 	dma_outside_ram_sets_the_error_bit,
 	the_high_half_of_an_address_counts_once,
 	a_writable_file_tells_its_owner_and_resets,
-	the_standard_set_is_what_seabios_asks_for,
+	two_vcpus_may_use_it_at_once, the_standard_set_is_what_seabios_asks_for,
 	what_is_not_given_is_not_listed, a_second_standard_set_is_told,
 	a_freed_one_leaves_the_ports)
