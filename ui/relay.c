@@ -263,6 +263,7 @@ int relay_run(struct relay *r, int argc, char **argv)
 		ret = relay_round(&s);
 	while (!ret);
 	ret = relay_end(&s, ret);
+	tty_signals_end();
 	proto_in_fini(&s.in);
 	sendq_fini(&s.to_server);
 	return ret;

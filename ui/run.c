@@ -34,6 +34,7 @@ struct run {
 	struct log *log;
 	struct feed feed;
 	struct loop_fd in, out, signals;
+	sigset_t old_mask;
 	struct loop_call changed; /* the engine said something */
 	struct loop_call command; /* a command has ended */
 	_Atomic int command_code; /* how; published by the call */
@@ -268,7 +269,7 @@ static int run_catch(struct run *r, struct err *e)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, &r->old_mask);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(e, errno, "cannot make a signalfd");
@@ -352,6 +353,7 @@ static void run_down(struct run *r)
 
 		loop_fd_del(&r->signals);
 		close(fd);
+		sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
 	}
 	if (r->loop)
 		loop_free(r->loop);

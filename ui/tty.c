@@ -93,22 +93,32 @@ static void tty_caught(int sig)
 		tty_ended = sig;
 }
 
+static const int tty_sigs[] = { SIGWINCH, SIGCONT, SIGTERM, SIGHUP, SIGINT };
+static struct sigaction tty_old[sizeof(tty_sigs) / sizeof(tty_sigs[0])];
+static sigset_t tty_old_mask;
+
 void tty_signals(sigset_t *wait)
 {
-	static const int sigs[] = { SIGWINCH, SIGCONT, SIGTERM, SIGHUP,
-		SIGINT };
 	struct sigaction sa = { .sa_handler = tty_caught };
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
-		sigaction(sigs[i], &sa, NULL);
-		sigaddset(&set, sigs[i]);
+	for (size_t i = 0; i < sizeof(tty_sigs) / sizeof(tty_sigs[0]); i++) {
+		sigaction(tty_sigs[i], &sa, &tty_old[i]);
+		sigaddset(&set, tty_sigs[i]);
 	}
-	sigprocmask(SIG_BLOCK, &set, wait);
-	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
-		sigdelset(wait, sigs[i]);
+	sigprocmask(SIG_BLOCK, &set, &tty_old_mask);
+	*wait = tty_old_mask;
+	for (size_t i = 0; i < sizeof(tty_sigs) / sizeof(tty_sigs[0]); i++)
+		sigdelset(wait, tty_sigs[i]);
+}
+
+void tty_signals_end(void)
+{
+	for (size_t i = 0; i < sizeof(tty_sigs) / sizeof(tty_sigs[0]); i++)
+		sigaction(tty_sigs[i], &tty_old[i], NULL);
+	sigprocmask(SIG_SETMASK, &tty_old_mask, NULL);
 }
 
 void tty_news(struct tty_news *out)

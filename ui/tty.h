@@ -37,6 +37,8 @@ struct tty_news {
 };
 /* Catch the signals; *wait is the mask to give to ppoll(). */
 void tty_signals(sigset_t *wait);
+/* Back to what the signals did before. */
+void tty_signals_end(void);
 void tty_news(struct tty_news *out);
 
 #endif
