@@ -196,11 +196,17 @@ const char *keymap_nearest(const char *name, size_t len)
 	unsigned least = ~0u;
 
 	for (size_t i = 0; i < ARRAY_LEN(keymap_names); i++) {
-		unsigned d = keymap_distance(name, len, keymap_names[i].name);
+		const char *known = keymap_names[i].name;
+		size_t n = strlen(known);
+		/* of equals, one as long and with the same first letter */
+		unsigned d = 64 * keymap_distance(name, len, known) +
+			     (unsigned)(n > len ? n - len : len - n);
 
+		if (len && *known != tolower((unsigned char)*name))
+			d += 2;
 		if (d < least) {
 			least = d;
-			best = keymap_names[i].name;
+			best = known;
 		}
 	}
 	return best;

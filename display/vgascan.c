@@ -239,7 +239,9 @@ void vgascan_paint(struct vgascan *sc, const struct vga_state *st,
 
 	assert(st->vram_size >= VGA_PLANES_SIZE);
 	vgascan_mode_of(st, &m);
-	if (memcmp(&m, &sc->mode, sizeof(m)) || vgascan_colours(sc, st))
+	if (vgascan_colours(sc, st))
+		j.full = true;
+	if (memcmp(&m, &sc->mode, sizeof(m)))
 		j.full = true;
 	memcpy(&sc->mode, &m, sizeof(m));
 	text->cols = text->rows = 0;
