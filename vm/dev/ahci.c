@@ -250,9 +250,12 @@ static void change_io(void *arg)
 	struct media_change *m = arg;
 	struct ahci *a = m->ahci;
 	struct ahci_drive *d = m->drive;
-	bool paused = a->paused;
+	bool paused = a->paused, locked;
 
-	if (d->locked && d->blk && !m->force) {
+	lock_take(&a->lock);
+	locked = d->locked;
+	lock_drop(&a->lock);
+	if (locked && d->blk && !m->force) {
 		m->result = -EBUSY;
 		return;
 	}

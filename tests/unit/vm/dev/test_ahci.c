@@ -2,6 +2,7 @@
 /* The controller and its disks; CD-ROM drives are in test_atapi.c. */
 #include <errno.h>
 
+#include "tests/unit/suite.h"
 #include "tests/unit/vm/dev/ahcirig.h"
 
 START_TEST (registers_are_what_firmware_expects) {

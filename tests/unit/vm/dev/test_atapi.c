@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
 
+#include "tests/unit/suite.h"
 #include "tests/unit/vm/dev/ahcirig.h"
 
 /* A failed packet: its sense key, in the error register. */
