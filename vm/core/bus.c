@@ -214,28 +214,24 @@ static bool bus_find(struct bus *b, uint64_t addr, struct hit *h)
 
 static void bus_remove_locked(struct bus *b, struct bus_region *r)
 {
-	for (unsigned i = 0; i < b->nregions; i++) {
-		if (b->regions[i] != r)
-			continue;
-		memmove(&b->regions[i], &b->regions[i + 1],
-			(b->nregions - i - 1) * sizeof(b->regions[0]));
-		b->nregions--;
-		break;
-	}
+	unsigned i = 0;
+
+	while (i < b->nregions && b->regions[i] != r)
+		i++;
+	for (; i + 1 < b->nregions; i++)
+		b->regions[i] = b->regions[i + 1];
+	b->nregions--;
 	r->mapped = false;
 }
 
 /* Fixed ones first, then BARs, each in the order they came. */
 static void bus_insert_locked(struct bus *b, struct bus_region *r)
 {
-	unsigned i = b->nregions;
+	unsigned i = b->nregions++;
 
-	while (i > 0 && b->regions[i - 1]->prio < r->prio)
-		i--;
-	memmove(&b->regions[i + 1], &b->regions[i],
-		(b->nregions - i) * sizeof(b->regions[0]));
+	for (; i > 0 && b->regions[i - 1]->prio < r->prio; i--)
+		b->regions[i] = b->regions[i - 1];
 	b->regions[i] = r;
-	b->nregions++;
 	r->mapped = true;
 }
 

@@ -67,6 +67,7 @@ static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
 {
 	uint64_t span;
 	uint8_t *p, *at;
+	void *ram;
 
 	if (!size_add(g->map_size, GMEM_ALIGN, &span))
 		return gmem_err_ram(ENOMEM, hugepages, g->map_size, e);
@@ -78,9 +79,10 @@ static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
 	 * Huge pages are reserved here, all of them: a guest that runs out
 	 * later would be ended by SIGBUS. Other memory is not.
 	 */
-	if (mmap(at, g->map_size, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED | (hugepages ? 0 : MAP_NORESERVE),
-		    g->fd, 0) == MAP_FAILED) {
+	ram = mmap(at, g->map_size, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_FIXED | (hugepages ? 0 : MAP_NORESERVE), g->fd,
+		0);
+	if (ram == MAP_FAILED) {
 		int code = errno;
 
 		munmap(p, span);
@@ -287,16 +289,13 @@ static int gmem_log_ram_locked(struct gmem *g, bool on)
 
 int gmem_dirty_start(struct gmem *g)
 {
-	uint64_t longest = 0;
 	int r;
 
 	LOCK_GUARD(&g->lock);
 	if (g->dirty)
 		return 0;
-	for (unsigned i = 0; i < g->nranges; i++)
-		if (g->range[i].len > longest)
-			longest = g->range[i].len;
-	g->dirty_words = (size_t)((longest / GMEM_PAGE + 63) / 64);
+	/* as long as the longest stretch could be */
+	g->dirty_words = (size_t)(g->size / GMEM_PAGE / 64 + 1);
 	g->dirty = calloc(2 * g->dirty_words, sizeof(*g->dirty));
 	if (!g->dirty)
 		return -ENOMEM;

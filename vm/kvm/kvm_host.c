@@ -97,7 +97,7 @@ static int kvm_err_no_device(struct err *e)
 		h.vmx ? "kvm_intel" : "kvm_amd");
 }
 
-static int kvm_err_open(int code, struct err *e)
+int kvm_host_err(int code, struct err *e)
 {
 	switch (code) {
 	case ENOENT:
@@ -153,7 +153,7 @@ int kvm_host_open(struct err *e)
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), r;
 
 	if (fd < 0)
-		return kvm_err_open(errno, e);
+		return kvm_host_err(errno, e);
 	r = kvm_check(fd, e);
 	if (r < 0) {
 		close(fd);
@@ -187,8 +187,9 @@ int kvm_probe(struct kvm_host *out, struct err *e)
 	kvm_cpu_flags(out);
 	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
+		r = errno;
 		out->device = access("/dev/kvm", F_OK) == 0;
-		return kvm_err_open(errno == ENOENT ? ENOENT : errno, e);
+		return kvm_host_err(r, e);
 	}
 	out->device = true;
 	r = kvm_ioctl_int(fd, KVM_GET_API_VERSION, 0);

@@ -74,6 +74,8 @@ int kvm_ioctl_int(int fd, unsigned long request, unsigned long arg);
  * with e naming cause and mend.
  */
 int kvm_host_open(struct err *e);
+/* Why /dev/kvm does not open, by errno, and the mend. Returns -code. */
+int kvm_host_err(int code, struct err *e);
 /* KVM_CHECK_EXTENSION, 0 for an error. */
 unsigned kvm_cap(int fd, int cap);
 /* What KVM lets a guest see; the caller frees. NULL = no memory or refused. */

@@ -230,30 +230,40 @@ int kvm_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs,
 	return r < 0 ? r : state_ioctl(v, KVM_SET_REGS, &g);
 }
 
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
+/* struct kvm_msrs with room for one. */
+union one_msr {
+	struct kvm_msrs msrs;
+	char room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 };
 
 int kvm_vcpu_get_msr(struct kvm_vcpu *v, uint32_t index, uint64_t *val)
 {
-	struct one_msr m = { .head.nmsrs = 1, .entry.index = index };
-	int r = kvm_ioctl(v->fd, KVM_GET_MSRS, &m);
+	union one_msr m = { .msrs.nmsrs = 1 };
+	int r;
 
-	if (r == 1)
-		*val = m.entry.data;
-	return r < 0 ? r : r == 1 ? 0 : -ENOENT;
+	m.msrs.entries[0] = (struct kvm_msr_entry){ .index = index };
+	r = kvm_ioctl(v->fd, KVM_GET_MSRS, &m);
+	if (r < 0)
+		return r;
+	if (r != 1)
+		return -ENOENT;
+	*val = m.msrs.entries[0].data;
+	return 0;
 }
 
 int kvm_vcpu_set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t val)
 {
-	struct one_msr m = {
-		.head.nmsrs = 1,
-		.entry = { .index = index, .data = val },
-	};
-	int r = kvm_ioctl(v->fd, KVM_SET_MSRS, &m);
+	union one_msr m = { .msrs.nmsrs = 1 };
+	int r;
 
-	return r < 0 ? r : r == 1 ? 0 : -ENOENT;
+	m.msrs.entries[0] = (struct kvm_msr_entry){
+		.index = index,
+		.data = val,
+	};
+	r = kvm_ioctl(v->fd, KVM_SET_MSRS, &m);
+	if (r < 0)
+		return r;
+	return r == 1 ? 0 : -ENOENT;
 }
 
 int kvm_vcpu_set_lints(struct kvm_vcpu *v, uint32_t lvt0, uint32_t lvt1)
