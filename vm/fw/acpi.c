@@ -13,6 +13,7 @@
 #include "vm/base/sizes.h"
 
 #include "vm/fw/dsdt.h"
+#include "vm/fw/layout.h"
 #include "vm/fw/linker.h"
 
 #define TABLES "etc/acpi/tables"
@@ -255,7 +256,7 @@ static void build_mcfg(struct acpi_build *a)
 	fw_buf_int(t, GMEM_ECAM_BASE, 8);
 	fw_buf_int(t, 0, 2); /* segment */
 	fw_buf_int(t, 0, 1); /* buses 0.. */
-	fw_buf_int(t, 255, 1);
+	fw_buf_int(t, FW_LAST_BUS, 1);
 	fw_buf_zero(t, 4);
 	table_end(a, at);
 	list_table(a, at);

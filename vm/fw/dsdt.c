@@ -41,7 +41,7 @@ static void root_crs(struct fw_buf *b, const struct fw_machine *m)
 
 	aml_name(b, "_CRS");
 	r = aml_resources(b);
-	aml_res_window(b, AML_WINDOW_BUS, 2, 0, 0xFF, false);
+	aml_res_window(b, AML_WINDOW_BUS, 2, 0, FW_LAST_BUS, false);
 	aml_res_io(b, 0xCF8, 1, 8);
 	aml_res_window(b, AML_WINDOW_IO, 2, 0, 0xCF7, false);
 	aml_res_window(b, AML_WINDOW_IO, 2, 0xD00, 0xFFFF, false);

@@ -211,7 +211,7 @@ START_TEST (mcfg_points_at_ecam) {
 	setup(&t, 1);
 	at = table(&t, "MCFG");
 	ck_assert_uint_eq(rig_get(t.g, at + 44, 8), GMEM_ECAM_BASE);
-	ck_assert_uint_eq(rig_get(t.g, at + 54, 2), 0xFF00);
+	ck_assert_uint_eq(rig_get(t.g, at + 54, 2), FW_LAST_BUS << 8);
 	ck_assert_uint_eq(rig_get(t.g, table(&t, "WAET") + 36, 4), 3);
 	gmem_free(t.g);
 }
