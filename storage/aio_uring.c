@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The aio engine on io_uring: one ring an image, the image as registered
- * file, one system call a batch. Completions wake the loop by an eventfd
- * that is watched edge-triggered and so never read; those that are there
- * right after a submit, as reads from the page cache are, are picked up at
- * the end of the loop's round and do not touch it. (The ring's own
- * descriptor will not do: newer kernels do not wake its pollers for deferred
- * work.)
+ * file, one system call a batch. The loop watches the ring's own descriptor:
+ * no eventfd to write and read. What is complete right after a submit, as
+ * reads from the page cache are, is picked up at the end of the loop's round
+ * without a wait.
  *
- * Where the kernel has it (6.1) the ring is single-issuer with deferred task
- * work: completions are then processed when we ask for them and interrupt
- * nothing. Such a ring belongs to the thread that enabled it, so that is
- * done by the first kick; when another thread comes (a loop may change its
- * thread between runs) and nothing is in flight the ring is made anew.
+ * Single-issuer rings with deferred task work were tried (Linux 6.1 and
+ * 6.18, page cache and O_DIRECT, depth 32) and gained nothing over
+ * cooperative task work; they tie a ring to a thread, and their completions
+ * do not wake who polls the ring.
  *
  * A ring that the kernel refuses to serve any more is left alone and threads
  * take over: no request is lost. Thread: the loop's; no locks.
@@ -23,8 +20,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "vm/base/clock.h"
 #include "vm/base/sizes.h"
@@ -39,12 +34,8 @@
 struct aio_uring {
 	struct aio aio;
 	struct io_uring ring;
-	unsigned flags; /* IORING_SETUP_* that the kernel took */
-	bool ring_made; /* there is a ring */
-	bool ring_on;   /* it is enabled and belongs to issuer */
-	bool left;      /* the ring failed: threads do the rest */
-	bool reaping;   /* done callbacks run: their kick comes after */
-	const void *issuer;
+	bool left;            /* the ring failed: threads do the rest */
+	bool reaping;         /* done callbacks run: their kick comes after */
 	unsigned in_kernel;   /* submitted, not yet completed */
 	struct list backlog;  /* not yet in the submission queue */
 	struct list prepared; /* in it, in its order; not yet submitted */
@@ -56,103 +47,7 @@ struct aio_uring {
 	struct aio *threads; /* helper, made when first needed */
 };
 
-/* Its address marks a thread. */
-static _Thread_local char uring_me;
-
-/* The ring itself. */
-
-/* What to ask for, best first: each kernel takes one of them. */
-static const unsigned uring_flags[] = {
-	IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER |
-		IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-	0,
-};
-
-static int uring_setup(struct aio_uring *u, unsigned flags)
-{
-	struct io_uring_params p = {
-		.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-		.cq_entries = URING_CQ,
-	};
-	int r = io_uring_queue_init_params(URING_SQ, &u->ring, &p);
-
-	if (r)
-		return r;
-	u->flags = flags;
-	u->ring_on = !(flags & IORING_SETUP_R_DISABLED);
-	if (!(p.features & IORING_FEAT_RW_CUR_POS))
-		r = -ENOSYS; /* older than 5.6: no plain reads, no fallocate */
-	if (!r)
-		r = io_uring_register_files(&u->ring, &u->aio.fd, 1);
-	if (!r)
-		r = io_uring_register_eventfd(&u->ring, u->aio.wait_fd);
-	if (r)
-		io_uring_queue_exit(&u->ring);
-	u->ring_made = !r;
-	return r;
-}
-
-static int uring_setup_best(struct aio_uring *u)
-{
-	int r = -EINVAL;
-
-	for (size_t i = 0; r == -EINVAL && i < ARRAY_LEN(uring_flags); i++)
-		r = uring_setup(u, uring_flags[i]);
-	return r;
-}
-
-/*
- * The kernel ends a ring some time after its last descriptor is closed: the
- * image must not stay open for so long.
- */
-static void uring_teardown(struct aio_uring *u)
-{
-	if (!u->ring_made)
-		return;
-	io_uring_unregister_files(&u->ring);
-	io_uring_queue_exit(&u->ring);
-	u->ring_made = false;
-}
-
-/* What was prepared goes to the backlog's front again, in its order. */
-static void uring_take_back(struct aio_uring *u)
-{
-	while (!list_empty(&u->prepared)) {
-		struct list *last = u->prepared.prev;
-
-		list_del(last);
-		list_add_head(&u->backlog, last);
-	}
-}
-
-/* Make the calling thread the one that may submit. 0 or -errno. */
-static int uring_own(struct aio_uring *u)
-{
-	int r = 0;
-
-	if (u->ring_on && (u->issuer == &uring_me ||
-				  !(u->flags & IORING_SETUP_SINGLE_ISSUER)))
-		return 0;
-	if (u->ring_on) {
-		if (u->in_kernel)
-			return -EEXIST;
-		uring_take_back(u);
-		uring_teardown(u);
-		r = uring_setup(u, u->flags);
-		if (r)
-			return r;
-	}
-	/* Debian 12's liburing declares io_uring_enable_rings but lacks it */
-	if (u->flags & IORING_SETUP_R_DISABLED)
-		r = io_uring_register((unsigned)u->ring.ring_fd,
-			IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-	if (!r) {
-		u->ring_on = true;
-		u->issuer = &uring_me;
-	}
-	return r;
-}
+/* The helper for what the ring cannot do. */
 
 /* Give q to the helper; where there is none, fail it, but not from here. */
 static void uring_detour(struct aio_uring *u, struct aio_req *q)
@@ -171,6 +66,17 @@ static void uring_detour(struct aio_uring *u, struct aio_req *q)
 	q->res = -EIO;
 	list_add_tail(&u->failed, &q->node);
 	loop_call_schedule(&u->reap);
+}
+
+/* What was prepared goes to the backlog's front again, in its order. */
+static void uring_take_back(struct aio_uring *u)
+{
+	while (!list_empty(&u->prepared)) {
+		struct list *last = u->prepared.prev;
+
+		list_del(last);
+		list_add_head(&u->backlog, last);
+	}
 }
 
 /* The ring gave err: threads do from here on what it has not got yet. */
@@ -258,23 +164,10 @@ static void uring_taken(struct aio_uring *u, unsigned n)
 		list_pop(&u->prepared);
 }
 
-/*
- * Switch the eventfd. Before it is on again, completions came without a
- * word: the caller looks for them after. The fence orders our flag before
- * that look, as the kernel orders its completion before it reads the flag.
- */
-static void uring_notify(struct aio_uring *u, bool on)
-{
-	io_uring_cq_eventfd_toggle(&u->ring, on);
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
 static void uring_submit_all(struct aio_uring *u)
 {
-	int r = uring_own(u);
+	int r = 0;
 
-	if (u->ring_made)
-		uring_notify(u, false);
 	while (!r && uring_fill(u)) {
 		r = io_uring_submit(&u->ring);
 		if (r <= 0)
@@ -282,8 +175,6 @@ static void uring_submit_all(struct aio_uring *u)
 		uring_taken(u, (unsigned)r);
 		r = 0;
 	}
-	if (u->ring_made)
-		uring_notify(u, true);
 	if (r == -EAGAIN || r == -EBUSY || r == -EINTR || r == -ENOMEM)
 		loop_timer_arm(&u->retry, clock_now_ns() + URING_RETRY_NS);
 	else if (r < 0)
@@ -374,11 +265,9 @@ static void uring_wait(struct aio *a)
 {
 	struct aio_uring *u = container_of(a, struct aio_uring, aio);
 	struct pollfd p[2] = { { .fd = -1 }, { .fd = -1 } };
-	eventfd_t ignored;
 	int timeout_ms = -1;
 
 	uring_kick(a);
-	eventfd_read(a->wait_fd, &ignored); /* before we look */
 	if (u->in_kernel && uring_has_some(u))
 		timeout_ms = 0;
 	if (u->in_kernel)
@@ -398,6 +287,42 @@ static void uring_wait(struct aio *a)
 		aio_threads_reap(u->threads);
 }
 
+/* The ring itself. */
+
+static int uring_setup(struct aio_uring *u, unsigned flags)
+{
+	struct io_uring_params p = {
+		.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = URING_CQ,
+	};
+	int r = io_uring_queue_init_params(URING_SQ, &u->ring, &p);
+
+	if (r)
+		return r;
+	if (!(p.features & IORING_FEAT_RW_CUR_POS))
+		r = -ENOSYS; /* older than 5.6: no plain reads, no fallocate */
+	if (!r)
+		r = io_uring_register_files(&u->ring, &u->aio.fd, 1);
+	if (!r)
+		r = loop_fd_add(u->aio.loop, &u->watch, u->ring.ring_fd,
+			EPOLLIN, uring_event, u);
+	if (r)
+		io_uring_queue_exit(&u->ring);
+	else
+		u->aio.wait_fd = u->ring.ring_fd;
+	return r;
+}
+
+/*
+ * The kernel ends a ring some time after its last descriptor is closed: the
+ * image must not stay open for so long.
+ */
+static void uring_teardown(struct aio_uring *u)
+{
+	io_uring_unregister_files(&u->ring);
+	io_uring_queue_exit(&u->ring);
+}
+
 static void uring_unwatch(void *arg)
 {
 	struct aio_uring *u = arg;
@@ -415,7 +340,6 @@ static void uring_free(struct aio *a)
 	if (u->threads)
 		u->threads->ops->free(u->threads);
 	uring_teardown(u);
-	close(u->aio.wait_fd);
 	free(u);
 }
 
@@ -439,17 +363,11 @@ int aio_uring_new(int fd, struct loop *l, struct log *log, struct aio **out)
 	list_init(&u->failed);
 	loop_call_init(&u->reap, l, uring_reap, u);
 	loop_timer_init(&u->retry, l, uring_retry, u);
-	u->aio.wait_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = u->aio.wait_fd < 0 ? -errno : 0;
-	if (!r)
-		r = loop_fd_add(l, &u->watch, u->aio.wait_fd, EPOLLIN | EPOLLET,
-			uring_event, u);
-	if (!r)
-		r = uring_setup_best(u);
+	r = uring_setup(u,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+	if (r == -EINVAL) /* older than 5.19 */
+		r = uring_setup(u, 0);
 	if (r) {
-		loop_fd_del(&u->watch);
-		if (u->aio.wait_fd >= 0)
-			close(u->aio.wait_fd);
 		free(u);
 		return r;
 	}
