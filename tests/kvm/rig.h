@@ -35,6 +35,7 @@
 	X(smp)                                                                 \
 	X(pvh)                                                                 \
 	X(long64)                                                              \
+	X(fwait)                                                               \
 	X(reboot)
 
 #define RIG_CODE UINT64_C(0x8000)

@@ -110,6 +110,24 @@ START_TEST (a_triple_fault_is_a_crash_with_registers) {
 }
 END_TEST
 
+START_TEST (what_kvm_cannot_emulate_is_named_by_its_bytes) {
+	struct rig r;
+
+	rig_up(&r, "fwait", MiB, 1);
+	rig_start(&r);
+	pthread_mutex_lock(&r.mutex);
+	while (!r.ndone && !r.ncrashed)
+		pthread_cond_wait(&r.cond, &r.mutex);
+	pthread_mutex_unlock(&r.mutex);
+	/* a host with VMX or SVM just runs it */
+	if (r.ncrashed)
+		ck_assert_msg(strstr(r.why, "cannot emulate") != NULL &&
+				      strstr(r.why, " 9b") != NULL,
+			"%s", r.why);
+	rig_down(&r);
+}
+END_TEST
+
 START_TEST (a_crashed_guest_runs_again_after_a_reset) {
 	static const struct vcpu_entry entry = { .mode = VCPU_RESET };
 	struct rig r;
@@ -272,6 +290,7 @@ END_TEST
 KVM_SUITE("vcpu", a_spinning_guest_pauses_and_resumes, no_kick_is_lost,
 	pause_twice_and_stop_while_paused_are_fine,
 	a_triple_fault_is_a_crash_with_registers,
+	what_kvm_cannot_emulate_is_named_by_its_bytes,
 	a_crashed_guest_runs_again_after_a_reset,
 	reset_gives_power_on_registers_and_runs_again,
 	who_parks_from_a_port_runs_no_further_instruction,
