@@ -14,6 +14,7 @@
 #include "vm/base/err.h"
 #include "vm/base/log.h"
 #include "vm/base/loop.h"
+
 #include "vm/core/bus.h"
 #include "vm/core/gmem.h"
 #include "vm/core/irq.h"
@@ -30,8 +31,8 @@ struct core {
 	struct bus *pio;
 	struct bus *mmio;
 	struct irqs *irqs;
-	struct loop *io;  /* the guest's I/O thread: fds, timers, calls */
-	struct log *log;  /* the guest's log */
+	struct loop *io; /* the guest's I/O thread: fds, timers, calls */
+	struct log *log; /* the guest's log */
 	/*
 	 * Ask for a reset, power-off or crash. Returns at once; the engine's
 	 * thread carries it out. After a reset or power-off request made from
@@ -43,8 +44,8 @@ struct core {
 	void *request_arg;
 };
 
-static inline void core_request(
-	struct core *c, enum core_request what, const char *why)
+static inline void core_request(struct core *c, enum core_request what,
+	const char *why)
 {
 	c->request(c->request_arg, what, why);
 }

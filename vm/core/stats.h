@@ -60,7 +60,7 @@ struct net_stats {
 };
 
 struct guest_stats {
-	uint64_t when_ns;  /* clock_now_ns() of this snapshot */
+	uint64_t when_ns;   /* clock_now_ns() of this snapshot */
 	uint64_t uptime_ns; /* since start, 0 when off */
 	unsigned nvcpus;
 	struct vcpu_stats vcpu[STATS_MAX_VCPUS];
@@ -70,13 +70,14 @@ struct guest_stats {
 	unsigned ndisks, nnets;
 	struct disk_stats disk[STATS_MAX_DISKS];
 	struct net_stats net[STATS_MAX_NETS];
-	uint64_t frames;  /* refreshes that changed the surface */
-	unsigned viewers; /* connected now */
+	uint64_t frames;        /* refreshes that changed the surface */
+	unsigned viewers;       /* connected now */
 	unsigned width, height; /* of the screen, 0 = none */
 };
 
 /* Relaxed add for a counter that only one snapshot reader looks at. */
-#define STAT_ADD(c, n) atomic_fetch_add_explicit(&(c), (n), memory_order_relaxed)
-#define STAT_GET(c)    atomic_load_explicit(&(c), memory_order_relaxed)
+#define STAT_ADD(c, n)                                                         \
+	atomic_fetch_add_explicit(&(c), (n), memory_order_relaxed)
+#define STAT_GET(c) atomic_load_explicit(&(c), memory_order_relaxed)
 
 #endif
