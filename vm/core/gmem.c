@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Guest RAM: one memfd, one mapping, three stretches of guest space. The
- * mapping is aligned so that a guest's 2 MiB page is one of the host's: low
- * RAM starts at its begin and high RAM follows low RAM, which ends on 2 MiB
- * whenever there is high RAM. The 128 KiB behind the VGA hole are never
+ * Guest RAM: one mapping, three stretches of guest space. It is a memfd, so
+ * that it can be shared, where the host gives such memory huge pages. Most
+ * hosts do not (/sys/kernel/mm/transparent_hugepage/shmem_enabled is "never"
+ * as kernels come) but give them to private memory that asks. A guest on
+ * 4 KiB pages pays at every TLB miss, and nothing shares RAM yet: there it
+ * is private memory. Who will share it (migration on one host, vhost-user)
+ * chooses the memfd then.
+ *
+ * The mapping is aligned so that a guest's 2 MiB page is one of the host's:
+ * low RAM starts at its begin and high RAM follows low RAM, which ends on
+ * 2 MiB whenever there is high RAM. The 128 KiB behind the VGA hole are never
  * touched. No stretch borders on another, so whatever is RAM as a whole is
  * one piece of host memory.
  */
@@ -48,10 +55,36 @@ static int gmem_err_ram(int code, bool hugepages, uint64_t size, struct err *e)
 	return err_sys(e, code, "cannot make %s of guest memory", text);
 }
 
+/* Does the word in brackets in a sysfs file of choices say no? */
+static bool gmem_chosen_off(const char *path)
+{
+	char text[128] = "";
+	FILE *f = fopen(path, "re");
+	bool off = true;
+
+	if (f && fgets(text, sizeof(text), f))
+		off = strstr(text, "[never]") || strstr(text, "[deny]");
+	if (f)
+		fclose(f);
+	return off;
+}
+
+/* Private memory gets huge pages here, and a memfd does not. */
+static bool gmem_prefer_private(void)
+{
+#define THP "/sys/kernel/mm/transparent_hugepage/"
+	return gmem_chosen_off(THP "shmem_enabled") &&
+	       !gmem_chosen_off(THP "enabled");
+#undef THP
+}
+
+/* The memfd behind the RAM; none where private memory is better. */
 static int gmem_memfd(struct gmem *g, bool hugepages, struct err *e)
 {
 	unsigned flags = MFD_CLOEXEC;
 
+	if (!hugepages && gmem_prefer_private())
+		return 0;
 	if (hugepages)
 		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
 	g->fd = memfd_create("guest-ram", flags);
@@ -62,7 +95,15 @@ static int gmem_memfd(struct gmem *g, bool hugepages, struct err *e)
 	return 0;
 }
 
-/* Map the memfd at a multiple of 2 MiB. */
+/* How the RAM is mapped. */
+static int gmem_map_flags(const struct gmem *g, bool hugepages)
+{
+	if (g->fd < 0)
+		return MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	return MAP_SHARED | (hugepages ? 0 : MAP_NORESERVE);
+}
+
+/* Map the RAM at a multiple of 2 MiB. */
 static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
 {
 	uint64_t span;
@@ -80,8 +121,7 @@ static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
 	 * later would be ended by SIGBUS. Other memory is not.
 	 */
 	ram = mmap(at, g->map_size, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_FIXED | (hugepages ? 0 : MAP_NORESERVE), g->fd,
-		0);
+		MAP_FIXED | gmem_map_flags(g, hugepages), g->fd, 0);
 	if (ram == MAP_FAILED) {
 		int code = errno;
 
@@ -217,10 +257,32 @@ uint64_t gmem_high_end(const struct gmem *g)
 	return g->high_end;
 }
 
+/* Private memory: ask for the pages, a stretch at a time. */
+static uint64_t gmem_count_pages(const struct gmem *g)
+{
+	unsigned char pages[8192];
+	uint64_t n = 0;
+
+	for (uint64_t at = 0; at < g->map_size;) {
+		uint64_t len = g->map_size - at;
+
+		if (len > sizeof(pages) * GMEM_PAGE)
+			len = sizeof(pages) * GMEM_PAGE;
+		if (mincore(g->ram + at, len, pages))
+			return n * GMEM_PAGE;
+		for (uint64_t i = 0; i < len / GMEM_PAGE; i++)
+			n += pages[i] & 1;
+		at += len;
+	}
+	return n * GMEM_PAGE;
+}
+
 uint64_t gmem_resident(const struct gmem *g)
 {
 	struct stat st;
 
+	if (g->fd < 0)
+		return gmem_count_pages(g);
 	/* a memfd has blocks only where pages were touched */
 	return fstat(g->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
 }
@@ -253,6 +315,24 @@ int gmem_write(struct gmem *g, gpa_t gpa, const void *buf, uint64_t len)
 	if (!p)
 		return len ? -EFAULT : 0;
 	memcpy(p, buf, len);
+	return 0;
+}
+
+int gmem_zero(struct gmem *g, gpa_t gpa, uint64_t len)
+{
+	uint8_t *p = gmem_host(g, gpa, len), *from, *to;
+	int advice = g->fd < 0 ? MADV_DONTNEED : MADV_REMOVE;
+
+	if (!p)
+		return len ? -EFAULT : 0;
+	from = (uint8_t *)size_up((uintptr_t)p, GMEM_PAGE);
+	to = (uint8_t *)size_down((uintptr_t)p + len, GMEM_PAGE);
+	if (from >= to || madvise(from, (size_t)(to - from), advice)) {
+		memset(p, 0, len);
+		return 0;
+	}
+	memset(p, 0, (size_t)(from - p));
+	memset(to, 0, (size_t)(p + len - to));
 	return 0;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Guest-physical memory. The one place where a guest address becomes a host
- * pointer, always with a length. Guest RAM is one memfd, split at the holes
- * of a PC: [0, 0xA0000), [0xC0000, low end), [4 GiB, ...). Other memory that
- * the guest sees directly (VRAM, ROM) is a block of its own, shown through
- * views that can be mapped, moved and dirty-logged.
+ * pointer, always with a length. Guest RAM is one mapping, split at the
+ * holes of a PC: [0, 0xA0000), [0xC0000, low end), [4 GiB, ...). It is a
+ * memfd where that gets huge pages, else private memory (gmem.c says why).
+ * Other memory that the guest sees directly (VRAM, ROM) is a block of its own,
+ * shown through views that can be mapped, moved and dirty-logged.
  *
  * RAM never goes away while the guest lives, so pointers into it stay good
  * until gmem_free(). Reads and writes through them race with the guest by
@@ -74,6 +75,13 @@ int gmem_write(struct gmem *g, gpa_t gpa, const void *buf, uint64_t len);
 
 /* As gmem_read(), but also from one view that is mapped (register dumps). */
 int gmem_peek(struct gmem *g, gpa_t gpa, void *buf, uint64_t len);
+
+/*
+ * Make [gpa, gpa+len) read as zeroes. Whole pages are given back to the host,
+ * so that this touches no memory that the guest has not touched. -EFAULT
+ * when any byte is not RAM. Thread: any.
+ */
+int gmem_zero(struct gmem *g, gpa_t gpa, uint64_t len);
 
 /*
  * Turn guest range [gpa, gpa+len) into host pieces, all inside RAM. Returns

@@ -127,37 +127,9 @@ int load_to_guest(struct load *l, const struct load_file *f, uint64_t off,
 	return 0;
 }
 
-/*
- * Whole pages are given back to the kernel, which hands out zero pages: on a
- * first boot that touches nothing. Where it cannot, they are written.
- */
-static void zero_piece(char *p, size_t len)
-{
-	uintptr_t from = size_up((uintptr_t)p, PAGE);
-	uintptr_t to = size_down((uintptr_t)p + len, PAGE);
-
-	if (from < to && !madvise((void *)from, to - from, MADV_REMOVE)) {
-		memset(p, 0, from - (uintptr_t)p);
-		memset((void *)to, 0, (uintptr_t)p + len - to);
-		return;
-	}
-	memset(p, 0, len);
-}
-
 int load_zero(struct load *l, uint64_t gpa, uint64_t len)
 {
-	struct iovec v[PIECES];
-	int n;
-
-	if (!len)
-		return 0;
-	n = gmem_iov(l->g, gpa, len, v, PIECES);
-	if (n < 0)
-		return err_set(l->e, -n, "%s: guest address 0x%llx is not RAM",
-			l->kernel.path, (unsigned long long)gpa);
-	for (int i = 0; i < n; i++)
-		zero_piece(v[i].iov_base, v[i].iov_len);
-	return 0;
+	return gmem_zero(l->g, gpa, len);
 }
 
 int load_bad(struct load *l, const char *fmt, ...)

@@ -268,6 +268,27 @@ START_TEST (freeing_nothing_is_fine) {
 }
 END_TEST
 
+START_TEST (zeroed_memory_reads_as_zeroes_and_nothing_else_changes) {
+	struct gmem *g;
+	struct err e = ERR_NONE;
+	uint8_t buf[3 * 4096], want[3 * 4096];
+
+	ck_assert_int_eq(gmem_new(NULL, 4 * MiB, false, &g, &e), 0);
+	memset(buf, 0x5a, sizeof(buf));
+	memcpy(want, buf, sizeof(want));
+	ck_assert_int_eq(gmem_write(g, MiB, buf, sizeof(buf)), 0);
+	ck_assert_int_eq(gmem_zero(g, MiB + 100, 2 * 4096), 0);
+	memset(want + 100, 0, 2 * 4096);
+	ck_assert_int_eq(gmem_read(g, MiB, buf, sizeof(buf)), 0);
+	ck_assert_mem_eq(buf, want, sizeof(buf));
+	ck_assert_int_eq(gmem_zero(g, MiB + 7, 5), 0);
+	ck_assert_int_eq(gmem_zero(g, 4 * MiB - 1, 2), -EFAULT);
+	ck_assert_int_eq(gmem_zero(g, GMEM_VGA_BASE, 1), -EFAULT);
+	ck_assert_int_eq(gmem_zero(g, GMEM_VGA_BASE, 0), 0);
+	gmem_free(g);
+}
+END_TEST
+
 SUITE("gmem", small_memory_is_all_low, memory_splits_at_2_75_gib,
 	the_vga_hole_is_no_memory, addresses_that_wrap_are_refused,
 	iov_gives_pieces_inside_ram, what_was_written_is_read_back,
@@ -276,4 +297,5 @@ SUITE("gmem", small_memory_is_all_low, memory_splits_at_2_75_gib,
 	views_do_not_overlap_ram_or_each_other,
 	a_view_past_the_address_width_is_refused, a_view_must_lie_in_its_block,
 	peek_sees_ram_and_mapped_views, dirty_logs_are_quiet_without_kvm,
-	freeing_nothing_is_fine)
+	freeing_nothing_is_fine,
+	zeroed_memory_reads_as_zeroes_and_nothing_else_changes)
