@@ -126,14 +126,33 @@ static void step(struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* The same state for each input, without making it all anew. */
+static void fresh(void)
+{
+	static bool made;
+	struct err e = ERR_NONE;
+
+	if (!made)
+		ahci_up();
+	made = true;
+	disk->hold = cd->hold = false;
+	disk->fail = cd->fail = 0;
+	memset(gmem_host(rig.core.gmem, clb(0), 0x20000), 0, 0x20000);
+	dev->ops->reset(dev);
+	ahci_set_media(dev, 1, cd, true, &e);
+	cfg_out(&rig, AHCI, 0x04, 0x0006, 2);
+	hba_set(0x04, 0x80000002);
+	port_start(0);
+	port_start(1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct input in = { data, len };
 
-	ahci_up();
+	fresh();
 	for (unsigned i = 0; in.len && i < 256; i++)
 		step(&in);
 	devrig_io(&rig);
-	ahci_down();
 	return 0;
 }
