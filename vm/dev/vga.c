@@ -28,7 +28,8 @@
 #define VGA_QEXT_LE    0x1e1e1e1e
 #define VGA_EDID_W     1280
 #define VGA_EDID_H     800
-#define VGA_CURSOR_MS  250 /* half a blink */
+#define VGA_EDID_MAX_W 4088 /* a timing has 12 bits */
+#define VGA_CURSOR_MS  250  /* half a blink */
 #define VGA_BLINK_MS   500
 
 /* ---- ports: wider accesses are bytes to ports that follow ---- */
@@ -261,7 +262,7 @@ static void vga_resize_hint(void *arg, unsigned width, unsigned height)
 	struct vga *v = arg;
 
 	width &= ~7u;
-	if (width < 640 || height < 480 || width > DISPLAY_MAX_W ||
+	if (width < 640 || height < 480 || width > VGA_EDID_MAX_W ||
 		height > DISPLAY_MAX_H ||
 		(uint64_t)width * height * 4 > VGA_VRAM_BYTES)
 		return;
