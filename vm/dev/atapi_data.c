@@ -29,8 +29,10 @@ static unsigned profile(const struct ahci_drive *d)
 
 static void pad(uint8_t *to, size_t len, const char *s)
 {
-	memset(to, ' ', len);
-	memcpy(to, s, strlen(s) < len ? strlen(s) : len);
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < len; i++)
+		to[i] = (uint8_t)(i < n ? s[i] : ' ');
 }
 
 unsigned atapi_inquiry(uint8_t *out)
