@@ -28,7 +28,11 @@
 
 #include "display/proto.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||           \
+	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define JAIL_SANITIZED 1
 #else
 #define JAIL_SANITIZED 0
@@ -153,15 +157,15 @@ static int jail_arguments(scmp_filter_ctx f)
 			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-			SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	/* send(): no address of its own */
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,
-			SCMP_A4(SCMP_CMP_EQ, 0));
+			SCMP_A4(SCMP_CMP_EQ, 0, 0));
 	/* abort() */
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	return r;
 }
 
