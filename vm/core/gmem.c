@@ -204,6 +204,7 @@ int gmem_new(struct kvm_vm *vm, uint64_t size, bool hugepages,
 	g->vm = vm;
 	g->fd = -1;
 	g->size = size;
+	g->huge = hugepages;
 	g->phys_bits = vm ? kvm_phys_bits(vm) : GMEM_TEST_PHYS_BITS;
 	lock_init(&g->lock, "gmem", LOCK_BUS);
 	list_init(&g->blocks);
@@ -327,7 +328,12 @@ int gmem_zero(struct gmem *g, gpa_t gpa, uint64_t len)
 		return len ? -EFAULT : 0;
 	from = (uint8_t *)size_up((uintptr_t)p, GMEM_PAGE);
 	to = (uint8_t *)size_down((uintptr_t)p + len, GMEM_PAGE);
-	if (from >= to || madvise(from, (size_t)(to - from), advice)) {
+	/*
+	 * A huge page that was given back has lost its reservation, and the
+	 * next touch may be a SIGBUS.
+	 */
+	if (g->huge || from >= to ||
+		madvise(from, (size_t)(to - from), advice)) {
 		memset(p, 0, len);
 		return 0;
 	}

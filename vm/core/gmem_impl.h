@@ -27,6 +27,7 @@ struct gmem_range { /* a stretch of RAM in guest space; constant */
 struct gmem {
 	struct kvm_vm *vm; /* NULL in unit tests */
 	int fd;            /* the RAM's memfd, -1 = private memory */
+	bool huge;         /* of reserved huge pages */
 	uint8_t *ram;
 	uint64_t size;     /* bytes of RAM */
 	uint64_t map_size; /* of the mapping at ram */

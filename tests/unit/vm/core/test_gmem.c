@@ -289,6 +289,40 @@ START_TEST (zeroed_memory_reads_as_zeroes_and_nothing_else_changes) {
 }
 END_TEST
 
+/* What the host holds free or reserved, from /proc/meminfo. */
+static long huge_pages(const char *key)
+{
+	char line[128];
+	long n = -1;
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			n = strtol(line + strlen(key), NULL, 10);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+START_TEST (huge_pages_stay_reserved_when_memory_is_zeroed) {
+	struct gmem *g = NULL;
+	struct err e = ERR_NONE;
+	long free_pages;
+
+	if (gmem_new(NULL, 4 * MiB, true, &g, &e) < 0) {
+		printf("skip huge_pages %s\n", e.msg);
+		return;
+	}
+	memset(gmem_host(g, MiB, 3 * MiB), 1, 3 * MiB);
+	free_pages = huge_pages("HugePages_Free:");
+	ck_assert_int_eq(gmem_zero(g, 2 * MiB, 2 * MiB), 0);
+	ck_assert_int_eq(*(uint8_t *)gmem_host(g, 3 * MiB, 1), 0);
+	ck_assert_int_eq(huge_pages("HugePages_Free:"), free_pages);
+	ck_assert_uint_eq(gmem_resident(g), 4 * MiB);
+	gmem_free(g);
+}
+END_TEST
+
 SUITE("gmem", small_memory_is_all_low, memory_splits_at_2_75_gib,
 	the_vga_hole_is_no_memory, addresses_that_wrap_are_refused,
 	iov_gives_pieces_inside_ram, what_was_written_is_read_back,
@@ -298,4 +332,5 @@ SUITE("gmem", small_memory_is_all_low, memory_splits_at_2_75_gib,
 	a_view_past_the_address_width_is_refused, a_view_must_lie_in_its_block,
 	peek_sees_ram_and_mapped_views, dirty_logs_are_quiet_without_kvm,
 	freeing_nothing_is_fine,
-	zeroed_memory_reads_as_zeroes_and_nothing_else_changes)
+	zeroed_memory_reads_as_zeroes_and_nothing_else_changes,
+	huge_pages_stay_reserved_when_memory_is_zeroed)
