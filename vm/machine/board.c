@@ -14,6 +14,7 @@
 #include "vm/base/sizes.h"
 
 #include "vm/dev/lpc.h"
+#include "vm/dev/rtc.h"
 #include "vm/machine/board_impl.h"
 
 static const struct board_stage stages[] = {
@@ -122,4 +123,9 @@ int board_reset(struct board *b, struct err *e)
 void board_power_button(struct board *b)
 {
 	lpc_power_button(b->lpc);
+}
+
+int64_t board_rtc_offset_s(struct board *b)
+{
+	return rtc_offset_s(b->rtc);
 }

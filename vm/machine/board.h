@@ -35,6 +35,7 @@ struct board_opts {
 	struct display *display;  /* NULL = no VGA */
 	void (*request)(void *arg, enum core_request what, const char *why);
 	void *request_arg;
+	int64_t rtc_offset_s; /* guest clock minus host UTC */
 };
 
 /*
@@ -55,6 +56,8 @@ void board_resume(struct board *b);
  */
 int board_reset(struct board *b, struct err *e);
 void board_power_button(struct board *b);
+/* The guest clock as the guest last set it; for the next start. */
+int64_t board_rtc_offset_s(struct board *b);
 
 void board_stats(struct board *b, struct guest_stats *out);
 int board_dirty_rate(struct board *b, bool on);

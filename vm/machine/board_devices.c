@@ -53,12 +53,12 @@ static int make_rtc(struct board *b, struct err *e)
 {
 	const struct rtc_conf rc = {
 		.cpus = b->o.conf->cpus,
+		.offset_s = b->o.rtc_offset_s,
 		.boot = { RTC_BOOT_DISK, RTC_BOOT_CDROM, RTC_BOOT_NET },
 	};
-	struct device *d = NULL;
-	int r = rtc_new(&b->core, &rc, &d, e);
+	int r = rtc_new(&b->core, &rc, &b->rtc, e);
 
-	return keep(b, d, r, e);
+	return keep(b, b->rtc, r, e);
 }
 
 static int make_serial(struct board *b, struct err *e)

@@ -32,7 +32,7 @@ struct board {
 	struct pci_bus *pci;
 	struct device *devices[BOARD_MAX_DEVICES];
 	unsigned ndevices;
-	struct device *lpc, *ahci;
+	struct device *lpc, *rtc, *ahci;
 	struct fwcfg *fwcfg;
 	struct blk *blks[CONF_MAX_DISKS];
 	struct netdev *nets[CONF_MAX_NETS];

@@ -127,7 +127,8 @@ int guest_bring_up(struct guest *g, struct err *e)
 {
 	struct board_opts o = { .conf = &g->conf,
 		.request = guest_request,
-		.request_arg = g };
+		.request_arg = g,
+		.rtc_offset_s = g->rtc_offset_s };
 	struct board *b = NULL;
 	int r;
 
@@ -169,6 +170,8 @@ void guest_take_down(struct guest *g)
 	g->display = NULL;
 	g->vnc[0] = 0;
 	lock_drop(&en->lock);
+	if (b)
+		g->rtc_offset_s = board_rtc_offset_s(b);
 	board_free(b);
 	loop_call_cancel(&g->request_call);
 	atomic_store(&g->requests, 0);

@@ -45,8 +45,9 @@ struct guest {
 	struct engine *en;
 	struct conf conf;
 	enum guest_state state;
-	struct board *board; /* NULL unless it is up */
-	struct log *log;     /* open while the guest is up */
+	struct board *board;  /* NULL unless it is up */
+	struct log *log;      /* open while the guest is up */
+	int64_t rtc_offset_s; /* as the guest left its clock */
 	uint64_t started_ns;
 	unsigned reboots;
 	char why[256];
