@@ -139,6 +139,7 @@ static void display_accept(void *arg, uint32_t events)
 
 	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		/* cppcheck-suppress nullPointer ; accept4() takes none */
 		int fd = accept4(d->listener.fd, NULL, NULL,
 			SOCK_CLOEXEC | SOCK_NONBLOCK);
 

@@ -64,7 +64,7 @@ static int listen_tcp(const struct display_listen *l, char *address,
 	struct err *e)
 {
 	union listen_addr a;
-	socklen_t len;
+	socklen_t len = 0;
 	bool loopback = false;
 	int one = 1, fd, r;
 

@@ -241,6 +241,8 @@ void vgascan_paint(struct vgascan *sc, const struct vga_state *st,
 	vgascan_mode_of(st, &m);
 	if (vgascan_colours(sc, st))
 		j.full = true;
+	/* both were cleared as bytes first */
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 	if (memcmp(&m, &sc->mode, sizeof(m)))
 		j.full = true;
 	memcpy(&sc->mode, &m, sizeof(m));

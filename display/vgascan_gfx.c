@@ -124,14 +124,15 @@ static void gfx_locate(const struct vgascan_mode *m, unsigned y,
 	struct gfx_line *l)
 {
 	bool below = y > m->split;
+	unsigned repeat = m->repeat ? m->repeat : 1;
 	unsigned n, first = below ? 0 : m->first_scan;
 
-	if (first >= m->repeat)
+	if (first >= repeat)
 		first = 0;
 	n = (below ? y - m->split - 1 : y) >> m->double_shift;
 	n += first;
-	l->scan = n % m->repeat;
-	l->counter = (below ? 0 : m->start) + n / m->repeat * m->pitch;
+	l->scan = n % repeat;
+	l->counter = (below ? 0 : m->start) + n / repeat * m->pitch;
 	l->pan = below && m->pan_split ? 0 : m->pan;
 }
 

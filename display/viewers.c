@@ -42,13 +42,14 @@ int viewers_read_password(const char *path, char out[VIEWER_PASS_MAX + 1],
 	struct log *log, struct err *e)
 {
 	struct stat st;
-	uint8_t *text;
+	uint8_t *text = NULL;
 	size_t len, n;
 	int r;
 
 	r = io_read_file(path, 4096, &text, &len, e);
 	if (r)
 		return r;
+	assert(text);
 	if (!stat(path, &st) && (st.st_mode & 077))
 		log_msg(log, LOG_WARN,
 			"password file %s can be read by others: chmod 600 it",

@@ -380,9 +380,8 @@ void front_free(struct front *f)
 {
 	if (!f)
 		return;
-	while (!list_empty(&f->clients))
-		front_destroy(
-			list_entry(f->clients.next, struct front_client, node));
+	list_each_safe (it, tmp, &f->clients)
+		front_destroy(list_entry(it, struct front_client, node));
 	loop_timer_disarm(&f->again);
 	loop_timer_disarm(&f->forget);
 	explicit_bzero(&f->config, sizeof(f->config));

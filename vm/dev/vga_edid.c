@@ -47,9 +47,8 @@ static void edid_text(uint8_t *d, uint8_t tag, const char *text)
 	size_t n = strlen(text);
 
 	d[3] = tag;
-	memset(d + 5, ' ', 13);
-	memcpy(d + 5, text, n);
-	d[5 + n] = '\n';
+	for (size_t i = 0; i < 13; i++)
+		d[5 + i] = i < n ? (uint8_t)text[i] : i == n ? '\n' : ' ';
 }
 
 /* Widths that guests may offer besides; 60 Hz, aspect in the top bits. */
