@@ -68,17 +68,6 @@ static void uring_detour(struct aio_uring *u, struct aio_req *q)
 	loop_call_schedule(&u->reap);
 }
 
-/* What was prepared goes to the backlog's front again, in its order. */
-static void uring_take_back(struct aio_uring *u)
-{
-	while (!list_empty(&u->prepared)) {
-		struct list *last = u->prepared.prev;
-
-		list_del(last);
-		list_add_head(&u->backlog, last);
-	}
-}
-
 /* The ring gave err: threads do from here on what it has not got yet. */
 static void uring_leave(struct aio_uring *u, int err)
 {
@@ -88,7 +77,8 @@ static void uring_leave(struct aio_uring *u, int err)
 		strerror(-err));
 	u->left = true;
 	atomic_store(&u->aio.name, "threads");
-	uring_take_back(u);
+	while ((n = list_pop(&u->prepared)))
+		uring_detour(u, list_entry(n, struct aio_req, node));
 	while ((n = list_pop(&u->backlog)))
 		uring_detour(u, list_entry(n, struct aio_req, node));
 }

@@ -10,10 +10,12 @@
 
 #include "vm/base/io.h"
 
+#include "tests/unit/suite.h"
+
 struct loop *rig_loop;
 char rig_dir[64];
 
-void rig_setup(void)
+static void rig_setup(void)
 {
 	struct err e = ERR_NONE;
 
@@ -23,13 +25,29 @@ void rig_setup(void)
 	ck_assert_int_eq(loop_new(&rig_loop, &e), 0);
 }
 
-void rig_teardown(void)
+static void rig_teardown(void)
 {
-	char cmd[128];
-
 	loop_free(rig_loop);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", rig_dir);
-	ck_assert_int_eq(system(cmd), 0);
+	suite_rm(rig_dir);
+}
+
+int rig_main(const char *name, const TTest **tests, size_t n)
+{
+	Suite *s = suite_create(name);
+	TCase *t = tcase_create(name);
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, rig_setup, rig_teardown);
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(t, tests[i]);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 const char *rig_path(const char *name)
@@ -130,6 +148,14 @@ void rig_submit(struct blk *b, struct rig_req *q)
 	q->inside = false;
 }
 
+int rig_wait(struct rig_req *q)
+{
+	while (!q->calls)
+		loop_run_once(rig_loop, -1);
+	ck_assert_int_eq(q->calls, 1);
+	return q->err;
+}
+
 int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
 	void *buf, uint64_t len)
 {
@@ -138,10 +164,7 @@ int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
 	rig_init_req(&q, op, off, buf, len);
 	q.r.flags = flags;
 	rig_submit(b, &q);
-	while (!q.calls)
-		loop_run_once(rig_loop, -1);
-	ck_assert_int_eq(q.calls, 1);
-	return q.err;
+	return rig_wait(&q);
 }
 
 bool rig_has_direct(void)

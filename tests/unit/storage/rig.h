@@ -12,12 +12,22 @@
 
 #include "storage/storage.h"
 
+/*
+ * main() of a test file: as SUITE() of tests/unit/suite.h, each test between
+ * rig_setup() and rig_teardown().
+ */
+#define RIG_SUITE(name, ...)                                                   \
+	int main(void)                                                         \
+	{                                                                      \
+		const TTest *tests[] = { __VA_ARGS__ };                        \
+		return rig_main(name, tests,                                   \
+			sizeof(tests) / sizeof(tests[0]));                     \
+	}
+
+int rig_main(const char *name, const TTest **tests, size_t n);
+
 extern struct loop *rig_loop;
 extern char rig_dir[64];
-
-/* Checked fixture: folder and loop, and both away again. */
-void rig_setup(void);
-void rig_teardown(void);
 
 /* PATH of name in the folder (a static buffer, one of four in turn). */
 const char *rig_path(const char *name);
@@ -49,6 +59,9 @@ struct rig_req {
 void rig_init_req(struct rig_req *q, enum blk_op op, uint64_t off, void *buf,
 	uint64_t len);
 void rig_submit(struct blk *b, struct rig_req *q);
+
+/* Run the loop until q is done, which must be once; returns its error. */
+int rig_wait(struct rig_req *q);
 
 /* Submit and run the loop until it is done; returns its error. */
 int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,

@@ -257,23 +257,6 @@ START_TEST (threads_read_back_what_was_written_in_all_cache_modes) {
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("storage/diff");
-	TCase *tc = tcase_create("diff");
-	SRunner *sr;
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	tcase_add_test(tc,
-		io_uring_reads_back_what_was_written_in_all_cache_modes);
-	tcase_add_test(tc,
-		threads_read_back_what_was_written_in_all_cache_modes);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
-}
+RIG_SUITE("storage/diff",
+	io_uring_reads_back_what_was_written_in_all_cache_modes,
+	threads_read_back_what_was_written_in_all_cache_modes)

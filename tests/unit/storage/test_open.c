@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What can be opened, what cannot and how that is told, and image locks. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vm/base/io.h"
+#include "vm/base/sizes.h"
+
+#include "tests/unit/storage/rig.h"
+#include "tests/unit/suite.h"
+
+START_TEST (missing_file_is_named) {
+	struct blk_opts o = rig_opts(rig_path("none.raw"));
+
+	rig_open_fails(&o, ENOENT, "there is no such file: check the path");
+}
+END_TEST
+
+START_TEST (folder_pipe_and_character_device_are_refused) {
+	struct blk_opts o = rig_opts(rig_dir);
+	const char *fifo = rig_path("fifo");
+
+	rig_open_fails(&o, EISDIR, "is a folder");
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	o.path = fifo;
+	rig_open_fails(&o, EINVAL, "is a pipe: a disk must be a file");
+	o.readonly = true;
+	rig_open_fails(&o, EINVAL, "is a pipe: a disk must be a file");
+	o.path = "/dev/null";
+	rig_open_fails(&o, EINVAL, "is a character device");
+}
+END_TEST
+
+START_TEST (socket_is_refused) {
+	struct err e = ERR_NONE;
+	const char *path = rig_path("sock");
+	struct blk_opts o = rig_opts(path);
+	int fd = io_unix_listen(path, 1, &e);
+
+	ck_assert_int_ge(fd, 0);
+	rig_open_fails(&o, EINVAL, "is a socket");
+	close(fd);
+}
+END_TEST
+
+START_TEST (empty_file_is_refused) {
+	struct blk_opts o = rig_opts(rig_file("empty", 0));
+
+	rig_open_fails(&o, EINVAL, "is empty: give it a size");
+	o.path = rig_file("tiny", 511);
+	rig_open_fails(&o, EINVAL, "is empty: give it a size");
+}
+END_TEST
+
+START_TEST (file_without_permission_is_told) {
+	struct blk_opts o = rig_opts(rig_file("mine", 4096));
+
+	ck_assert_int_eq(chmod(o.path, 0400), 0);
+	ck_assert_int_eq(chmod(rig_dir, 0755), 0);
+	ck_assert_int_eq(chown(o.path, 65534, 65534), getuid() ? -1 : 0);
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(65534), 0);
+	rig_open_fails(&o, EACCES, "cannot open it for writing");
+	rig_open_fails(&o, EACCES, "set readonly = yes");
+	o.readonly = true;
+	blk_close(rig_open(&o));
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+START_TEST (qcow2_is_not_there_yet) {
+	struct blk_opts o = rig_opts(rig_file("a.qcow2", 4096));
+
+	o.format = BLK_QCOW2;
+	rig_open_fails(&o, ENOTSUP,
+		"qcow2 is not there yet: convert with qemu-img convert -O raw");
+}
+END_TEST
+
+START_TEST (auto_refuses_a_qcow2_header_and_raw_takes_it) {
+	static const char magic[4] = { 'Q', 'F', 'I', '\xfb' };
+	struct blk_opts o = rig_opts(rig_file("looks.raw", 65536));
+	struct blk_info info;
+	struct blk *b;
+
+	rig_write_file(o.path, 0, magic, sizeof(magic));
+	o.format = BLK_AUTO;
+	rig_open_fails(&o, ENOTSUP, "convert with qemu-img convert -O raw");
+	o.format = BLK_RAW;
+	b = rig_open(&o);
+	blk_info(b, &info);
+	ck_assert_str_eq(info.format, "raw");
+	blk_close(b);
+}
+END_TEST
+
+START_TEST (auto_takes_all_else_as_raw) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	struct blk_info info;
+	struct blk *b;
+
+	rig_write_file(o.path, 0, "VMDK", 4);
+	o.format = BLK_AUTO;
+	b = rig_open(&o);
+	blk_info(b, &info);
+	ck_assert_str_eq(info.format, "raw");
+	blk_close(b);
+}
+END_TEST
+
+START_TEST (info_tells_size_blocks_and_access) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536 + 700));
+	struct blk_info info;
+	struct blk *b = rig_open(&o);
+
+	blk_info(b, &info);
+	ck_assert_uint_eq(info.size, 65536 + 512); /* rounded down */
+	ck_assert_uint_eq(info.block_size, 512);
+	ck_assert(size_is_pow2(info.phys_size));
+	ck_assert(size_is_pow2(info.discard_align));
+	ck_assert(!info.readonly && info.can_discard && info.can_write_zeroes);
+	blk_close(b);
+	o.readonly = true;
+	b = rig_open(&o);
+	blk_info(b, &info);
+	ck_assert(info.readonly && !info.can_discard);
+	blk_close(b);
+}
+END_TEST
+
+/* From here on io_uring_setup is refused, as in many containers. */
+static void refuse_io_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_LEN(code), code };
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, 2, &prog), 0);
+}
+
+START_TEST (refused_io_uring_falls_back_to_threads_and_says_why) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	struct err e = ERR_NONE;
+	struct blk_info info;
+	struct log *log;
+	struct blk *b;
+	uint8_t *text;
+	size_t len;
+
+	refuse_io_uring();
+	ck_assert_int_eq(log_open(rig_path("log"), &log, &e), 0);
+	ck_assert_int_eq(blk_open(&o, rig_loop, log, &b, &e), 0);
+	blk_info(b, &info);
+	ck_assert_str_eq(info.aio, "threads");
+	blk_close(b);
+	log_close(log);
+	ck_assert_int_eq(io_read_file(rig_path("log"), 4096, &text, &len, &e),
+		0);
+	ck_assert_ptr_nonnull(strstr((char *)text,
+		"the kernel refuses io_uring (Operation not permitted), using "
+		"threads"));
+	free(text);
+	o.aio = BLK_AIO_URING;
+	rig_open_fails(&o, EPERM, "the kernel refuses io_uring");
+}
+END_TEST
+
+START_TEST (no_descriptors_left_is_an_error) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	int fd = open("/dev/null", O_RDONLY);
+
+	close(fd);
+	suite_limit_fds(fd + 1); /* for the image only */
+	rig_open_fails(&o, EMFILE, "cannot start I/O threads");
+	suite_limit_fds(fd);
+	rig_open_fails(&o, EMFILE, "cannot open it");
+	suite_limit_fds(-1);
+	blk_close(rig_open(&o));
+}
+END_TEST
+
+START_TEST (writers_lock_each_other_out) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	struct blk *b = rig_open(&o);
+
+	rig_open_fails(&o, EBUSY, "has it open for writing: stop that first");
+	o.no_lock = true;
+	blk_close(rig_open(&o));
+	o.no_lock = false;
+	blk_close(b);
+	for (int i = 0; i < 20; i++) /* free as soon as it is closed */
+		blk_close(rig_open(&o));
+}
+END_TEST
+
+START_TEST (readers_share_and_keep_writers_out) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	struct blk *first, *second;
+
+	o.readonly = true;
+	first = rig_open(&o);
+	second = rig_open(&o);
+	o.readonly = false;
+	rig_open_fails(&o, EBUSY, "or set readonly = yes here");
+	blk_close(first);
+	rig_open_fails(&o, EBUSY, "or set readonly = yes here");
+	blk_close(second);
+	first = rig_open(&o);
+	o.readonly = true;
+	rig_open_fails(&o, EBUSY, "has it open for writing");
+	blk_close(first);
+}
+END_TEST
+
+static bool have(const char *tool)
+{
+	char cmd[64];
+
+	snprintf(cmd, sizeof(cmd), "command -v %s >/dev/null", tool);
+	return system(cmd) == 0;
+}
+
+/* Exit status of "qemu-io OPTS -c CMD PATH". */
+static int qemu_io(const char *opts, const char *cmd, const char *path)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line),
+		"qemu-io %s -f raw -c '%s' %s >/dev/null 2>&1", opts, cmd,
+		path);
+	return system(line);
+}
+
+START_TEST (qemu_respects_our_locks) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	struct blk *b;
+
+	if (!have("qemu-io")) {
+		puts("skip qemu_respects_our_locks no qemu-io");
+		return;
+	}
+	b = rig_open(&o);
+	ck_assert_int_ne(qemu_io("", "write 0 512", o.path), 0);
+	ck_assert_int_eq(qemu_io("-r -U", "read 0 512", o.path), 0);
+	blk_close(b);
+	ck_assert_int_eq(qemu_io("", "write 0 512", o.path), 0);
+	o.readonly = true;
+	b = rig_open(&o);
+	ck_assert_int_ne(qemu_io("", "write 0 512", o.path), 0);
+	ck_assert_int_eq(qemu_io("-r", "read 0 512", o.path), 0);
+	blk_close(b);
+}
+END_TEST
+
+/* A qemu-io that writes to the image until its input ends. */
+static FILE *qemu_hold(const char *path)
+{
+	char line[512];
+	FILE *f;
+
+	snprintf(line, sizeof(line),
+		"qemu-io -f raw %s >/dev/null 2>&1; :", path);
+	f = popen(line, "w");
+	ck_assert_ptr_nonnull(f);
+	return f;
+}
+
+/* Wait until the image cannot be opened any more. */
+static void wait_until_held(const struct blk_opts *o)
+{
+	struct err e = ERR_NONE;
+	struct blk *b;
+
+	while (!blk_open(o, rig_loop, NULL, &b, &e)) {
+		blk_close(b);
+		usleep(1000);
+	}
+	ck_assert_int_eq(e.code, EBUSY);
+}
+
+START_TEST (we_respect_qemus_locks) {
+	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
+	FILE *f;
+
+	if (!have("qemu-io")) {
+		puts("skip we_respect_qemus_locks no qemu-io");
+		return;
+	}
+	o.readonly = true;
+	f = qemu_hold(o.path);
+	wait_until_held(&o);
+	rig_open_fails(&o, EBUSY, "has it open for writing");
+	o.readonly = false;
+	rig_open_fails(&o, EBUSY, "has it open for writing");
+	pclose(f);
+	blk_close(rig_open(&o));
+}
+END_TEST
+
+RIG_SUITE("storage/open", missing_file_is_named,
+	folder_pipe_and_character_device_are_refused, socket_is_refused,
+	empty_file_is_refused, file_without_permission_is_told,
+	qcow2_is_not_there_yet, auto_refuses_a_qcow2_header_and_raw_takes_it,
+	auto_takes_all_else_as_raw, info_tells_size_blocks_and_access,
+	refused_io_uring_falls_back_to_threads_and_says_why,
+	no_descriptors_left_is_an_error, writers_lock_each_other_out,
+	readers_share_and_keep_writers_out, qemu_respects_our_locks,
+	we_respect_qemus_locks)
