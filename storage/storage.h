@@ -89,14 +89,14 @@ struct blk_req {
 };
 
 struct blk_info {
-	uint64_t size;        /* bytes, a multiple of 512 */
-	uint32_t block_size;  /* logical: alignment that the guest must keep */
-	uint32_t phys_size;   /* physical block, a hint */
+	uint64_t size;       /* bytes, a multiple of 512 */
+	uint32_t block_size; /* logical: alignment that the guest must keep */
+	uint32_t phys_size;  /* physical block, a hint */
 	bool readonly;
 	bool can_discard, can_write_zeroes;
 	uint32_t discard_align;
-	const char *format;   /* "raw" */
-	const char *aio;      /* "io_uring" or "threads", in use now */
+	const char *format; /* "raw" */
+	const char *aio;    /* "io_uring" or "threads", in use now */
 };
 
 struct blk_dir_stats {

@@ -14,6 +14,7 @@
 
 #include "vm/base/err.h"
 #include "vm/base/log.h"
+
 #include "vm/conf/conf.h"
 #include "vm/core/console.h"
 #include "vm/core/state.h"
@@ -23,10 +24,10 @@ struct engine;
 struct display; /* display/display.h */
 
 struct engine_opts {
-	const char *dir;  /* state folder: guests/, run/, log/ are made in it */
-	const char *exe;  /* this program, for viewer processes */
-	struct log *log;  /* the server's, borrowed */
-	bool ephemeral;   /* define() writes no file (guestdeck run) */
+	const char *dir; /* state folder: guests/, run/, log/ are made in it */
+	const char *exe; /* this program, for viewer processes */
+	struct log *log; /* the server's, borrowed */
+	bool ephemeral;  /* define() writes no file (guestdeck run) */
 };
 
 /*
@@ -34,8 +35,7 @@ struct engine_opts {
  * one that does not parse is logged and listed by engine_broken(). 0 or
  * -errno. /dev/kvm is not needed before a guest starts.
  */
-int engine_new(const struct engine_opts *o, struct engine **out,
-	struct err *e);
+int engine_new(const struct engine_opts *o, struct engine **out, struct err *e);
 /* Forces every guest off and waits. */
 void engine_free(struct engine *en);
 
@@ -50,7 +50,7 @@ int engine_define(struct engine *en, const struct conf *c, bool replace,
 /* What a person may ask of a guest. */
 enum engine_verb {
 	ENGINE_START,
-	ENGINE_STOP,   /* timeout_ms: 0 = press the button and return */
+	ENGINE_STOP, /* timeout_ms: 0 = press the button and return */
 	ENGINE_KILL,
 	ENGINE_PAUSE,
 	ENGINE_RESUME,
@@ -86,11 +86,11 @@ struct guest_info {
 	enum guest_state state;
 	unsigned cpus;
 	uint64_t memory_bytes;
-	uint64_t uptime_ns;   /* since start, 0 when off */
-	unsigned reboots;     /* since start */
-	char vnc[160];        /* address of the viewer port, "" = none */
-	char firmware[16];    /* "seabios", "none" (direct boot) */
-	char why[256];        /* last error or crash reason, "" = none */
+	uint64_t uptime_ns; /* since start, 0 when off */
+	unsigned reboots;   /* since start */
+	char vnc[160];      /* address of the viewer port, "" = none */
+	char firmware[16];  /* "seabios", "none" (direct boot) */
+	char why[256];      /* last error or crash reason, "" = none */
 };
 
 /*
@@ -106,8 +106,7 @@ int engine_conf(struct engine *en, const char *guest, struct conf *out);
  * Copy the guest's counters; zeroes when it is off. No lock that the guest
  * waits on. -ENOENT. Thread: any.
  */
-int engine_stats(
-	struct engine *en, const char *guest, struct guest_stats *out);
+int engine_stats(struct engine *en, const char *guest, struct guest_stats *out);
 
 /* Measure the dirty rate of RAM while on (costs the guest page faults). */
 int engine_dirty_rate(struct engine *en, const char *guest, bool on);
@@ -124,9 +123,9 @@ struct display *engine_display_get(struct engine *en, const char *guest);
 void engine_display_put(struct engine *en, struct display *d);
 
 enum engine_event_kind {
-	ENGINE_EV_STATE,   /* state changed (new state in state) */
-	ENGINE_EV_REBOOT,  /* guest reset itself */
-	ENGINE_EV_LIST,    /* a guest was defined or undefined */
+	ENGINE_EV_STATE,  /* state changed (new state in state) */
+	ENGINE_EV_REBOOT, /* guest reset itself */
+	ENGINE_EV_LIST,   /* a guest was defined or undefined */
 };
 
 struct engine_event {
@@ -150,9 +149,9 @@ const char *engine_broken(struct engine *en, size_t i);
  * What this host can do, for `guestdeck doctor`: one finding an entry.
  */
 struct engine_finding {
-	char what[32];   /* "kvm", "seabios", "io_uring" */
+	char what[32]; /* "kvm", "seabios", "io_uring" */
 	bool ok;
-	char text[256];  /* what was found, and when not ok the mend */
+	char text[256]; /* what was found, and when not ok the mend */
 };
 size_t engine_doctor(struct engine_finding *out, size_t max);
 
