@@ -142,11 +142,15 @@ static unsigned ev_bits(const struct virtio_input *in, unsigned type,
 	}
 }
 
+/* A name, without an end mark: its size tells (5.8.4). */
 static unsigned text(uint8_t *data, const char *s)
 {
-	unsigned n = (unsigned)strlen(s);
+	unsigned n = 0;
 
-	memcpy(data, s, n);
+	while (s[n] && n < CFG_LEN - CFG_DATA) {
+		data[n] = (uint8_t)s[n];
+		n++;
+	}
 	return n;
 }
 
