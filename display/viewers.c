@@ -166,10 +166,10 @@ static int viewers_send_config(struct display *d, struct err *e)
 	snprintf(c->name, sizeof(c->name), "%s", d->name);
 	c->has_password = v->password_file != NULL;
 	c->has_viewonly = v->viewonly_file != NULL;
-	if (c->has_password)
+	if (v->password_file)
 		r = viewers_read_password(v->password_file, c->password, d->log,
 			e);
-	if (!r && c->has_viewonly)
+	if (!r && v->viewonly_file)
 		r = viewers_read_password(v->viewonly_file, c->viewonly, d->log,
 			e);
 	if (!r) {
