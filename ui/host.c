@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static void host_cpu(struct host *h)
@@ -56,11 +57,11 @@ static void host_memory(struct host *h)
 void host_read(struct host *h)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	struct utsname u;
 
 	h->cpus = n > 0 ? (unsigned)n : 1;
-	if (gethostname(h->name, sizeof(h->name) - 1))
-		strcpy(h->name, "?");
-	h->name[sizeof(h->name) - 1] = 0;
+	snprintf(h->name, sizeof(h->name), "%s",
+		uname(&u) ? "?" : u.nodename);
 	if (getloadavg(h->load, 3) != 3)
 		memset(h->load, 0, sizeof(h->load));
 	host_cpu(h);

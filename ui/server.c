@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +28,7 @@
 
 #include "ui/guests.h"
 #include "ui/model.h"
+#include "ui/tscreen.h"
 #include "ui/view.h"
 
 #define SERVER_STOP_NS (60 * NS_PER_S)
@@ -273,16 +273,14 @@ static void server_tell(int fd, const char *text)
 	close(fd);
 }
 
-/* Curses asks the environment for things that are not this terminal's. */
 static void server_environment(void)
 {
 	struct rlimit fds;
 
-	if (!setlocale(LC_ALL, "C.UTF-8"))
-		setlocale(LC_ALL, "");
-	setenv("NCURSES_NO_PADDING", "1", 1);
-	unsetenv("LINES");
-	unsetenv("COLUMNS");
+	tscreen_environment();
+	/* curses would handle these */
+	signal(SIGTSTP, SIG_IGN);
+	signal(SIGWINCH, SIG_IGN);
 	umask(077);
 	if (!getrlimit(RLIMIT_NOFILE, &fds)) { /* many guests, many files */
 		fds.rlim_cur = fds.rlim_max;

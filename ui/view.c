@@ -2,7 +2,7 @@
 /*
  * A view's life, its terminal and its frames. curses writes to a memfd, so
  * its write(2) never blocks or fails; each frame is read back from there and
- * handed on as one piece. The next frame waits until that piece has left:
+ * handed on as one piece. A new size means a new SCREEN (see tscreen.h). The next frame waits until that piece has left:
  * curses' picture of the terminal is then always right, and a slow line gets
  * fewer frames instead of a queue. Padding is off (NCURSES_NO_PADDING), input
  * is decoded by keys.c, so nothing in curses ever waits.
@@ -22,9 +22,20 @@
 
 #include "ui/model.h"
 #include "ui/protocol.h"
+#include "ui/tscreen.h"
 
 #define VIEW_QUEUE_LOW 2048 /* a frame is made below this */
 #define VIEW_STALE_NS  (2 * NS_PER_S)
+
+/* What curses wrote is not wanted. */
+static void view_discard(struct view *v)
+{
+	int fd = fileno(v->tty_out);
+
+	fflush(v->tty_out);
+	if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
+		v->clear = true;
+}
 
 /* What curses wrote goes on its way. */
 static void view_flush(struct view *v)
@@ -41,15 +52,14 @@ static void view_flush(struct view *v)
 	if (buf && !io_pread_full(fd, buf, (size_t)len, 0) && v->out)
 		v->out->write(v->out_arg, buf, (size_t)len);
 	free(buf);
-	if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
-		v->clear = true;
+	view_discard(v);
 }
 
 static void view_frame(void *arg)
 {
 	struct view *v = arg;
 
-	if (!v->dirty || !v->out || v->leaving)
+	if (!v->dirty || !v->out || v->leaving || !v->scr)
 		return;
 	if (v->out->queued && v->out->queued(v->out_arg) > VIEW_QUEUE_LOW)
 		return; /* view_writable() comes */
@@ -82,16 +92,30 @@ static void view_leave(void *arg)
 		v->out->gone(v->out_arg);
 }
 
-/* Names as terminfo has them; no path, nothing strange. */
-static bool view_term_ok(const char *term)
+/* A new SCREEN of the view's terminal. 0 or -ENOMEM. */
+static int view_open_screen(struct view *v, int rows, int cols)
 {
-	size_t n = strspn(term, "abcdefghijklmnopqrstuvwxyz"
-				"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
-
-	return n > 0 && n < 64 && !term[n] && *term != '.';
+	v->scr = tscreen_open(v->term, v->tty_out, v->tty_in, rows, cols);
+	if (!v->scr)
+		return -ENOMEM;
+	theme_init(&v->theme);
+	nonl();
+	keypad(stdscr, TRUE);
+	leaveok(stdscr, FALSE);
+	scrollok(stdscr, FALSE);
+	typeahead(-1);
+	return 0;
 }
 
-static int view_terminal(struct view *v, const char *term, struct err *e)
+static void view_close_screen(struct view *v)
+{
+	if (v->scr)
+		tscreen_close(v->scr);
+	v->scr = NULL;
+}
+
+static int view_terminal(struct view *v, const struct view_opts *o,
+	struct err *e)
 {
 	int fd = memfd_create("screen", MFD_CLOEXEC);
 
@@ -102,32 +126,33 @@ static int view_terminal(struct view *v, const char *term, struct err *e)
 			close(fd);
 		return err_sys(e, errno, "cannot open a screen");
 	}
-	if (view_term_ok(term))
-		v->scr = newterm(term, v->tty_out, v->tty_in);
-	if (!v->scr)
+	snprintf(v->term, sizeof(v->term), "%s", o->term);
+	if (!tscreen_known(o->term, fd))
 		return err_set(e, ENOTTY,
 			"terminal type '%.40s' is not known here: set TERM, "
 			"e.g. TERM=xterm-256color (or vt100)",
-			term);
-	set_term(v->scr);
+			o->term);
+	if (view_open_screen(v, o->rows, o->cols))
+		return err_sys(e, ENOMEM, "cannot open a screen");
 	if (!cursor_address)
 		return err_set(e, ENOTTY,
 			"terminal type '%s' cannot place its cursor: use the "
 			"verbs, see guestdeck help",
-			term);
+			v->term);
+	keys_init(&v->keys);
+	v->cv.theme = &v->theme;
 	return 0;
 }
 
-static void view_set_up(struct view *v)
+/* The canvas is as large as the SCREEN that we really got. */
+static void view_measure(struct view *v)
 {
-	theme_init(&v->theme);
-	nonl();
-	keypad(stdscr, TRUE);
-	leaveok(stdscr, FALSE);
-	scrollok(stdscr, FALSE);
-	typeahead(-1);
-	keys_init(&v->keys);
-	v->cv.theme = &v->theme;
+	getmaxyx(stdscr, v->rows, v->cols);
+	v->cv.rows = v->rows;
+	v->cv.cols = v->cols;
+	v->clear = true;
+	view_layout(v);
+	view_dirty(v, true);
 }
 
 static void view_escape_late(void *arg);
@@ -147,18 +172,17 @@ int view_new(struct app *a, const struct view_opts *o, struct view **out,
 	loop_timer_init(&v->frame, a->loop, view_frame, v);
 	loop_timer_init(&v->escape, a->loop, view_escape_late, v);
 	loop_call_init(&v->leave, a->loop, view_leave, v);
-	r = view_terminal(v, o->term, e);
+	r = view_terminal(v, o, e);
 	if (r) {
 		view_free(v, false);
 		return r;
 	}
 	v->out = o->out;
 	v->out_arg = o->arg;
-	view_set_up(v);
 	list_add_tail(&a->views, &v->node);
 	if (clock_now_ns() - a->model->sampled_ns > VIEW_STALE_NS)
 		model_sample(a->model);
-	view_resize(v, o->rows, o->cols);
+	view_measure(v);
 	view_push(v, &scr_guests, NULL);
 	if (!v->top) {
 		view_free(v, false);
@@ -167,42 +191,6 @@ int view_new(struct app *a, const struct view_opts *o, struct view **out,
 	app_poke(a);
 	*out = v;
 	return 0;
-}
-
-void view_free(struct view *v, bool alive)
-{
-	if (!alive)
-		v->out = NULL;
-	list_del(&v->node);
-	loop_timer_disarm(&v->frame);
-	loop_timer_disarm(&v->escape);
-	loop_call_cancel(&v->leave);
-	view_jobs_drop(v);
-	view_ask_end(v, false);
-	while (v->top)
-		view_pop(v);
-	if (v->scr) {
-		set_term(v->scr);
-		/* also on a dead terminal: it only writes to memory */
-		endwin();
-		view_flush(v);
-		delscreen(v->scr);
-	}
-	if (v->tty_out)
-		fclose(v->tty_out);
-	if (v->tty_in)
-		fclose(v->tty_in);
-	w_history_fini(&v->history);
-	free(v);
-}
-
-void view_free_all(struct app *a)
-{
-	list_each_safe(n, tmp, &a->views) {
-		struct view *v = view_of(n);
-
-		v->out->gone(v->out_arg);
-	}
 }
 
 void view_layout(struct view *v)
@@ -220,17 +208,85 @@ void view_layout(struct view *v)
 	}
 }
 
+/* Its SCREEN is lost and cannot be had again: the view must end. */
+static void view_lost(struct view *v)
+{
+	v->leaving = true;
+	loop_call_schedule(&v->leave);
+}
+
+/* Let all that waits in curses be freed: nobody sees more than a redraw. */
+static void view_renew_all(struct app *a)
+{
+	list_each(n, &a->views) {
+		view_close_screen(view_of(n));
+		view_discard(view_of(n));
+	}
+	list_each(n, &a->views) {
+		struct view *v = view_of(n);
+
+		if (view_open_screen(v, v->rows, v->cols))
+			view_lost(v);
+		else
+			view_measure(v);
+	}
+}
+
 void view_resize(struct view *v, int rows, int cols)
 {
 	proto_clamp_size(&rows, &cols);
-	set_term(v->scr);
-	resize_term(rows, cols);
-	getmaxyx(stdscr, v->rows, v->cols); /* what we really got */
-	v->cv.rows = v->rows;
-	v->cv.cols = v->cols;
-	v->clear = true;
-	view_layout(v);
-	view_dirty(v, true);
+	if (!v->scr)
+		return;
+	if (rows == v->rows && cols == v->cols) {
+		set_term(v->scr);
+		view_measure(v);
+		return;
+	}
+	view_close_screen(v);
+	view_flush(v);
+	if (view_open_screen(v, rows, cols)) {
+		view_lost(v);
+		return;
+	}
+	view_measure(v);
+	if (tscreen_crowded())
+		view_renew_all(v->app);
+}
+
+void view_free(struct view *v, bool alive)
+{
+	if (!alive)
+		v->out = NULL;
+	list_del(&v->node);
+	view_jobs_drop(v);
+	view_ask_end(v, false);
+	while (v->top)
+		view_pop(v);
+	/* also for a dead terminal: it only writes to memory */
+	view_close_screen(v);
+	if (v->tty_out) {
+		view_flush(v);
+		fclose(v->tty_out);
+	}
+	if (tscreen_crowded())
+		view_renew_all(v->app);
+	if (v->tty_in)
+		fclose(v->tty_in);
+	w_history_fini(&v->history);
+	/* last: what came before may have asked for a frame */
+	loop_timer_disarm(&v->frame);
+	loop_timer_disarm(&v->escape);
+	loop_call_cancel(&v->leave);
+	free(v);
+}
+
+void view_free_all(struct app *a)
+{
+	list_each_safe(n, tmp, &a->views) {
+		struct view *v = view_of(n);
+
+		v->out->gone(v->out_arg);
+	}
 }
 
 void view_push(struct view *v, const struct screen_ops *ops, const char *arg)
@@ -311,7 +367,6 @@ void view_input(struct view *v, const void *data, size_t len)
 {
 	const char *p = data;
 
-	set_term(v->scr);
 	loop_timer_disarm(&v->escape);
 	while (len && !v->leaving) {
 		size_t n = keys_put(&v->keys, p, len);

@@ -36,6 +36,7 @@ struct view {
 
 	SCREEN *scr;
 	FILE *tty_out, *tty_in; /* a memory file, /dev/null */
+	char term[64];
 	struct canvas cv;
 	struct theme theme;
 	struct keys keys;

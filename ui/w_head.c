@@ -111,7 +111,7 @@ static void head_guests(struct canvas *cv, int y, const struct model *m)
 	x = head_count(cv, y, x, n[GUEST_PAUSED], GUEST_PAUSED, ROLE_WARN);
 	x = head_count(cv, y, x, n[GUEST_CRASHED], GUEST_CRASHED, ROLE_BAD);
 	draw_textf(cv, y, x, cv->cols - x, ROLE_DIM,
-		"resident %s  disk r %s w %s  net r %s t %s",
+		"mem %s  disk r %s w %s  net r %s t %s",
 		text_bytes(res, a, sizeof(a)), text_bytes(rd, b, sizeof(b)),
 		text_bytes(wr, c, sizeof(c)), text_bytes(rx, d, sizeof(d)),
 		text_bytes(tx, e, sizeof(e)));

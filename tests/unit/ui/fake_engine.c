@@ -18,6 +18,8 @@ void fake_free(struct engine *en)
 {
 	for (size_t i = 0; i < en->n; i++)
 		console_free(en->guest[i].console);
+	for (size_t i = 0; i < en->nold; i++)
+		console_free(en->old[i]);
 	free(en);
 }
 
@@ -60,6 +62,14 @@ struct fake_guest *fake_add(struct engine *en, const char *name,
 	return g;
 }
 
+/* Readers may still hold the console of the life before. */
+static void fake_retire(struct engine *en, struct fake_guest *g)
+{
+	if (g->console && en->nold < 64)
+		en->old[en->nold++] = g->console;
+	g->console = NULL;
+}
+
 static void fake_up(struct fake_guest *g, unsigned uptime_s)
 {
 	struct guest_stats *s = &g->stats;
@@ -76,8 +86,6 @@ static void fake_up(struct fake_guest *g, unsigned uptime_s)
 	strcpy(s->net[0].name, "lan");
 	s->width = 720;
 	s->height = 400;
-	console_free(g->console);
-	g->console = NULL;
 	console_new(NULL, &g->console, NULL);
 }
 
@@ -87,9 +95,10 @@ void fake_state(struct engine *en, const char *name, enum guest_state st,
 	struct fake_guest *g = fake_find(en, name);
 
 	g->info.state = st;
-	if (st == GUEST_RUNNING || st == GUEST_PAUSED)
+	if (st == GUEST_RUNNING || st == GUEST_PAUSED) {
+		fake_retire(en, g);
 		fake_up(g, uptime_s);
-	else
+	} else
 		g->info.uptime_ns = 0;
 }
 
@@ -270,7 +279,7 @@ static void fake_remove(struct engine *en, struct fake_guest *g)
 {
 	size_t i = (size_t)(g - en->guest);
 
-	console_free(g->console);
+	fake_retire(en, g);
 	memmove(g, g + 1, (en->n - i - 1) * sizeof(*g));
 	en->n--;
 }

@@ -34,6 +34,8 @@ struct engine {
 	bool live; /* stats follow the clock (for looking at it by hand) */
 	uint64_t live_ns;
 	unsigned commands; /* carried out */
+	struct console *old[64]; /* consoles of earlier starts */
+	size_t nold;
 	/* what the last display calls got */
 	char keys[256];
 	unsigned screenshots;
