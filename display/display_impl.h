@@ -68,6 +68,7 @@ struct viewers {
 	bool wanted;
 	uint64_t tick_ns;       /* when tick is due */
 	uint64_t last_frame_ns; /* when the last FRAME went out */
+	uint64_t moved_ns;      /* when the picture or the mouse last did */
 	uint64_t retry_ns;      /* no new process before, after a crash */
 	uint32_t clients_sent;
 	struct viewer_stats stats;

@@ -27,6 +27,8 @@
 #include "display/keymap.h"
 
 #define VIEWERS_FRAME_NS (NS_PER_S / 30)
+#define VIEWERS_FAST_NS  (8 * NS_PER_MS) /* between looks while things move */
+#define VIEWERS_MOVES_NS NS_PER_S        /* how long they do after a change */
 #define VIEWERS_SOON_NS  (8 * NS_PER_MS) /* a look after somebody typed */
 #define VIEWERS_IDLE_NS  (10 * NS_PER_S)
 #define VIEWERS_RETRY_NS NS_PER_S
@@ -282,6 +284,16 @@ static int viewers_send_surface(struct display *d)
 	return r;
 }
 
+/* More than one tile, that is: not only the cursor's blinking. */
+static bool viewers_moves(const struct surface_tiles *t)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SURFACE_TILE_ROWS; i++)
+		n += (unsigned)__builtin_popcountll(t->row[i]);
+	return n > 1;
+}
+
 /* Returns 1 when a frame went out, 0 when nothing changed, -errno. */
 static int viewers_send_frame(struct display *d)
 {
@@ -291,6 +303,8 @@ static int viewers_send_frame(struct display *d)
 
 	if (!surface_fetch(&v->reader, &m.u.frame.tiles))
 		return 0;
+	if (viewers_moves(&m.u.frame.tiles))
+		v->moved_ns = clock_now_ns();
 	r = viewers_send(d, &m, -1);
 	if (!r)
 		atomic_fetch_add(&d->frames, 1);
@@ -323,7 +337,9 @@ static void viewers_look(void *arg)
 		v->last_frame_ns = now;
 		return;
 	}
-	viewers_tick_at(d, now + VIEWERS_FRAME_NS);
+	viewers_tick_at(d, now + (now - v->moved_ns < VIEWERS_MOVES_NS
+						 ? VIEWERS_FAST_NS
+						 : VIEWERS_FRAME_NS));
 }
 
 /* A client waits for a picture: now, when the last one is long enough ago. */
@@ -378,6 +394,7 @@ static void viewers_input(struct display *d, const struct viewer_input *in)
 		return;
 	}
 	input_hub_event(&d->hub, &ev);
+	v->moved_ns = clock_now_ns();
 	/* the answer of the guest is worth an early look */
 	if (v->wanted && soon < v->tick_ns &&
 		soon >= v->last_frame_ns + VIEWERS_FRAME_NS / 2)
