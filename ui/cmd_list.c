@@ -51,10 +51,10 @@ static void list_when_known(struct job *j, void (*print)(struct job *j))
 	struct model *m = j->app->model;
 	struct list_wait *w;
 
-	if (clock_now_ns() - m->sampled_ns > LIST_FRESH_NS || !m->sampled_ns)
+	model_refresh(m);
+	if (!m->sampled_ns || clock_now_ns() - m->sampled_ns > LIST_FRESH_NS ||
+		model_wants_sample(m))
 		model_sample(m);
-	else
-		model_refresh(m);
 	app_poke(j->app);
 	w = model_wants_sample(m) ? calloc(1, sizeof(*w)) : NULL;
 	if (!w) {

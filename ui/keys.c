@@ -146,7 +146,7 @@ static bool keys_csi(struct keys *k, struct key *out)
 		return false;
 	code = k->buf[i] == '~' ? keys_tilde(param[0])
 				: keys_letter((char)k->buf[i]);
-	if (param[1]) {
+	if (param[1] && code != K_UNKNOWN) {
 		unsigned m = param[1] - 1;
 
 		out->shift = m & 1;
