@@ -69,12 +69,12 @@ static bool gmem_chosen_off(const char *path)
 	return off;
 }
 
-/* Private memory gets huge pages here, and a memfd does not. */
-static bool gmem_prefer_private(void)
+enum gmem_kind gmem_kind(void)
 {
 #define THP "/sys/kernel/mm/transparent_hugepage/"
-	return gmem_chosen_off(THP "shmem_enabled") &&
-	       !gmem_chosen_off(THP "enabled");
+	if (!gmem_chosen_off(THP "shmem_enabled"))
+		return GMEM_SHARED_HUGE;
+	return gmem_chosen_off(THP "enabled") ? GMEM_SMALL : GMEM_PRIVATE_HUGE;
 #undef THP
 }
 
@@ -83,7 +83,7 @@ static int gmem_memfd(struct gmem *g, bool hugepages, struct err *e)
 {
 	unsigned flags = MFD_CLOEXEC;
 
-	if (!hugepages && gmem_prefer_private())
+	if (!hugepages && gmem_kind() == GMEM_PRIVATE_HUGE)
 		return 0;
 	if (hugepages)
 		flags |= MFD_HUGETLB | MFD_HUGE_2MB;

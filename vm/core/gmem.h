@@ -61,6 +61,14 @@ int gmem_new(struct kvm_vm *vm, uint64_t size, bool hugepages,
 /* All vCPUs and devices are gone. Unmaps and frees views and blocks too. */
 void gmem_free(struct gmem *g);
 
+/* What RAM this host would get; for the doctor. Thread: any. */
+enum gmem_kind {
+	GMEM_SHARED_HUGE,  /* memfd, transparent huge pages */
+	GMEM_PRIVATE_HUGE, /* private memory, transparent huge pages */
+	GMEM_SMALL,        /* memfd, 4 KiB pages */
+};
+enum gmem_kind gmem_kind(void);
+
 uint64_t gmem_size(const struct gmem *g);     /* bytes of RAM */
 uint64_t gmem_low_end(const struct gmem *g);  /* end of RAM below 4 GiB */
 uint64_t gmem_high_end(const struct gmem *g); /* 4 GiB or end of RAM above */

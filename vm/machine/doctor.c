@@ -62,6 +62,22 @@ static void look_at_cpu(struct report *r, const struct kvm_host *h)
 			"nested virtualisation on the host above");
 }
 
+static void look_at_memory(struct report *r)
+{
+	static const char *const text[] = {
+		[GMEM_SHARED_HUGE] = "guests get transparent huge pages, in "
+				     "memory that can be shared",
+		[GMEM_PRIVATE_HUGE] = "guests get transparent huge pages",
+		[GMEM_SMALL] = "guests run on 4 KiB pages, which is slower: "
+			       "echo madvise > "
+			       "/sys/kernel/mm/transparent_hugepage/enabled, "
+			       "or reserve huge pages and set hugepages = yes",
+	};
+	enum gmem_kind k = gmem_kind();
+
+	find(r, "memory", k != GMEM_SMALL, text[k]);
+}
+
 static void look_at_firmware(struct report *r)
 {
 	static const char *const names[] = { "bios-256k.bin",
@@ -130,6 +146,7 @@ size_t engine_doctor(struct engine_finding *out, size_t max)
 
 	look_at_cpu(&r, &h);
 	look_at_kvm(&r, &h, rc, &e);
+	look_at_memory(&r);
 	look_at_firmware(&r);
 	look_at_uring(&r);
 	look_at_tap(&r);
