@@ -60,6 +60,16 @@ static void listen_name(const union listen_addr *a, char *out, size_t len)
 	snprintf(out, len, "%s:%u", text, ntohs(a->in.sin_port));
 }
 
+static int listen_refused(int code, const char *address, struct err *e)
+{
+	if (code == EADDRINUSE)
+		return err_set(e, code,
+			"cannot listen for viewers on %s: the port is in use: "
+			"give the guest another vnc display",
+			address);
+	return err_sys(e, code, "cannot listen for viewers on %s", address);
+}
+
 static int listen_tcp(const struct display_listen *l, char *address,
 	struct err *e)
 {
@@ -84,8 +94,7 @@ static int listen_tcp(const struct display_listen *l, char *address,
 	if (a.sa.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, &a.sa, len) || listen(fd, LISTEN_BACKLOG)) {
-		r = err_sys(e, errno, "cannot listen for viewers on %s",
-			address);
+		r = listen_refused(errno, address, e);
 		close(fd);
 		return r;
 	}
