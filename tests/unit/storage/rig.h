@@ -70,4 +70,10 @@ int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
 /* Does the file system of the folder take O_DIRECT? */
 bool rig_has_direct(void);
 
+/*
+ * From here on a system call fails with code, in this thread and those that
+ * it starts, for good (tests are processes of their own).
+ */
+void rig_refuse(int syscall_number, int code);
+
 #endif

@@ -9,8 +9,10 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vm/base/io.h"
 #include "vm/base/sizes.h"
 #include "vm/base/thread.h"
 
@@ -429,6 +431,53 @@ START_TEST (long_zeroes_are_written_in_steps) {
 }
 END_TEST
 
+START_TEST (zeroes_without_fallocate_are_written) {
+	static uint8_t buf[8192], zeros[8192];
+	struct blk *b;
+
+	rig_refuse(SYS_fallocate, EOPNOTSUPP);
+	b = open_with(BLK_AIO_THREADS);
+	memset(buf, 3, sizeof(buf));
+	ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 0, buf, 8192), 0);
+	ck_assert_int_eq(rig_do(b, BLK_WRITE_ZEROES, BLK_UNMAP, 0, NULL, 8192),
+		0);
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 0, buf, 8192), 0);
+	ck_assert_mem_eq(buf, zeros, 8192);
+	/* a hint that cannot be taken is no error */
+	ck_assert_int_eq(rig_do(b, BLK_DISCARD, 0, 0, NULL, 8192), 0);
+	ck_assert_int_eq(rig_do(b, BLK_DISCARD, 0, 0, NULL, 8192), 0);
+	blk_close(b);
+}
+END_TEST
+
+START_TEST (failed_sync_is_never_forgotten) {
+	struct blk_opts o = rig_opts(rig_file("disk", SIZE));
+	uint8_t buf[512] = { 0 }, *text;
+	struct err e = ERR_NONE;
+	struct log *log;
+	struct blk *b;
+	char *line;
+	size_t len;
+
+	rig_refuse(SYS_fdatasync, EIO);
+	ck_assert_int_eq(log_open(rig_path("log"), &log, &e), 0);
+	o.aio = BLK_AIO_THREADS;
+	ck_assert_int_eq(blk_open(&o, rig_loop, log, &b, &e), 0);
+	ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 0, buf, 512), 0);
+	ck_assert_int_eq(rig_do(b, BLK_FLUSH, 0, 0, NULL, 0), -EIO);
+	ck_assert_int_eq(rig_do(b, BLK_FLUSH, 0, 0, NULL, 0), -EIO);
+	ck_assert_int_eq(rig_do(b, BLK_WRITE, BLK_FUA, 0, buf, 512), -EIO);
+	blk_close(b);
+	log_close(log);
+	ck_assert_int_eq(io_read_file(rig_path("log"), 8192, &text, &len, &e),
+		0);
+	line = strstr((char *)text, "all flushes fail until it is opened anew");
+	ck_assert_ptr_nonnull(line); /* told once: the rest did not try */
+	ck_assert_ptr_null(strstr(line + 1, "all flushes fail"));
+	free(text);
+}
+END_TEST
+
 /* A loop moves to another thread between runs. */
 static void other_thread(void *arg)
 {
@@ -462,4 +511,5 @@ RIG_SUITE("storage/blk", wrong_requests_are_refused,
 	counters_tell_operations_bytes_errors_and_latency,
 	unsafe_cache_never_syncs_and_still_completes, full_disk_is_enospc,
 	full_file_system_is_enospc_until_there_is_room,
-	long_zeroes_are_written_in_steps, loop_may_change_its_thread)
+	long_zeroes_are_written_in_steps, zeroes_without_fallocate_are_written,
+	failed_sync_is_never_forgotten, loop_may_change_its_thread)

@@ -191,9 +191,10 @@ static void diff_file(struct diff *d, const char *path)
 	free(all);
 }
 
-static void diff_run(enum blk_aio aio, enum blk_cache cache, bool no_discard)
+static void diff_run(const char *path, enum blk_aio aio, enum blk_cache cache,
+	bool no_discard)
 {
-	struct blk_opts o = rig_opts(rig_file("disk", DISK));
+	struct blk_opts o = rig_opts(path);
 	struct diff *d = calloc(1, sizeof(*d));
 	struct blk_info info;
 
@@ -231,7 +232,8 @@ static void diff_caches(enum blk_aio aio)
 			caches[i] == BLK_NONE || caches[i] == BLK_DIRECTSYNC;
 
 		if (direct || !wants)
-			diff_run(aio, caches[i], i == 2);
+			diff_run(rig_file("disk", DISK), aio, caches[i],
+				i == 2);
 		else
 			puts("skip direct_io /var/tmp does not take it");
 	}
@@ -257,6 +259,41 @@ START_TEST (threads_read_back_what_was_written_in_all_cache_modes) {
 }
 END_TEST
 
+/* A block device on a new file; "" when there are none to have. */
+static void loop_device(char *dev, size_t len)
+{
+	char cmd[256];
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "losetup -f --show %s 2>/dev/null",
+		rig_file("disk", DISK));
+	f = popen(cmd, "r");
+	ck_assert_ptr_nonnull(f);
+	if (!fgets(dev, (int)len, f))
+		dev[0] = 0;
+	dev[strcspn(dev, "\n")] = 0;
+	pclose(f);
+}
+
+START_TEST (block_device_reads_back_what_was_written) {
+	static const enum blk_cache caches[] = { BLK_WRITEBACK, BLK_NONE };
+	char dev[64], cmd[128];
+
+	for (size_t i = 0; i < 4; i++) {
+		loop_device(dev, sizeof(dev));
+		if (!dev[0]) {
+			puts("skip block_device no loop device");
+			return;
+		}
+		diff_run(dev, i < 2 ? BLK_AIO_AUTO : BLK_AIO_THREADS,
+			caches[i % 2], false);
+		snprintf(cmd, sizeof(cmd), "losetup -d %s", dev);
+		ck_assert_int_eq(system(cmd), 0);
+	}
+}
+END_TEST
+
 RIG_SUITE("storage/diff",
 	io_uring_reads_back_what_was_written_in_all_cache_modes,
-	threads_read_back_what_was_written_in_all_cache_modes)
+	threads_read_back_what_was_written_in_all_cache_modes,
+	block_device_reads_back_what_was_written)

@@ -2,14 +2,9 @@
 /* What can be opened, what cannot and how that is told, and image locks. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -140,22 +135,6 @@ START_TEST (info_tells_size_blocks_and_access) {
 }
 END_TEST
 
-/* From here on io_uring_setup is refused, as in many containers. */
-static void refuse_io_uring(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { ARRAY_LEN(code), code };
-
-	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	ck_assert_int_eq(prctl(PR_SET_SECCOMP, 2, &prog), 0);
-}
-
 START_TEST (refused_io_uring_falls_back_to_threads_and_says_why) {
 	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
 	struct err e = ERR_NONE;
@@ -165,7 +144,7 @@ START_TEST (refused_io_uring_falls_back_to_threads_and_says_why) {
 	uint8_t *text;
 	size_t len;
 
-	refuse_io_uring();
+	rig_refuse(SYS_io_uring_setup, EPERM);
 	ck_assert_int_eq(log_open(rig_path("log"), &log, &e), 0);
 	ck_assert_int_eq(blk_open(&o, rig_loop, log, &b, &e), 0);
 	blk_info(b, &info);
