@@ -37,6 +37,7 @@ static void open_engine(void)
 static void close_engine(void)
 {
 	engine_free(en);
+	suite_rm(dir);
 }
 
 static void bios_guest(struct conf *c, const char *name)
@@ -256,7 +257,7 @@ START_TEST (definitions_are_kept_and_refused_twice) {
 	ck_assert_int_eq(engine_command_wait(en, "keep", ENGINE_UNDEFINE, 0,
 				 &e),
 		-EINVAL);
-	close_engine();
+	engine_free(en);
 
 	o.dir = dir;
 	ck_assert_int_eq(engine_new(&o, &en, &e), 0);
