@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../.." || exit 2
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export BED_SCRATCH=$scratch
+mark=/tmp/inside-mark-$$
 bed="tests/bed/bed --timeout 120"
 
 ok() { echo "ok $1"; }
@@ -32,7 +33,7 @@ say user "$(id -u)"
 say given "$GIVEN"
 say input "$(cat)"
 touch /etc/bed-was-here 2>/dev/null && say root written || say root read-only
-echo inside >/tmp/bed-$$ && say tmp "$(cat /tmp/bed-$$)"
+echo inside >"$MARK" && say tmp "$(cat "$MARK")"
 say kvm "$(python3 -c 'import fcntl
 print(fcntl.ioctl(open("/dev/kvm", "rb+", 0), 0xAE00))')"
 say flags "$(grep -wo svm /proc/cpuinfo | head -n 1)"
@@ -46,7 +47,7 @@ EOS
 
 found() { sed -n "s/^$1 //p" "$scratch/found"; }
 
-echo some input | $bed --env GIVEN='a b' sh "$scratch/inside.sh" \
+echo some input | $bed --env GIVEN='a b' --env "MARK=$mark" sh "$scratch/inside.sh" \
 	>"$scratch/out" 2>"$scratch/err"
 status=$?
 if [ $status = 77 ]; then
@@ -62,7 +63,7 @@ is command_is_root "$(found user)" 0
 is env_is_given "$(found given)" "a b"
 is root_is_read_only "$(found root)" read-only
 is tmp_is_writable_inside "$(found tmp)" inside
-is tmp_is_untouched_outside "$(ls /tmp/bed-[0-9]* 2>/dev/null)" ""
+is tmp_is_untouched_outside "$(ls "$mark" 2>/dev/null)" ""
 is kvm_answers_api_12 "$(found kvm)" 12
 is cpu_has_svm "$(found flags)" svm
 is unix_socket_binds_in_run "$(found socket)" bound
@@ -121,9 +122,9 @@ pid, fd = pty.fork()
 if not pid:
     os.environ["TERM"] = "xterm-256color"
     os.execv("tests/bed/bed", ["bed", "--timeout", "120", "bash", "-c",
-        "stty size; echo term $TERM; echo A; trap 'stty size; echo B' WINCH;"
+        "trap 'stty size; echo B' WINCH;"
         "trap 'echo; echo interrupted; exit 5' INT;"
-        "while :; do sleep 0.1; done"])
+        "stty size; echo term $TERM; echo A; while :; do sleep 0.1; done"])
 size(fd, 33, 99)
 text = b""
 def until(mark):
