@@ -42,13 +42,13 @@ static void app_event(void *arg, void *msg)
 			guest_state_name(ev->state), *ev->why ? ": " : "",
 			ev->why);
 	model_refresh(a->model);
-	list_each_safe(n, tmp, &a->jobs) {
+	list_each_safe (n, tmp, &a->jobs) {
 		struct job *j = list_entry(n, struct job, node);
 
 		if (j->ops && j->ops->event)
 			j->ops->event(j, ev);
 	}
-	list_each(n, &a->views)
+	list_each (n, &a->views)
 		view_event(view_of(n), ev);
 	free(ev);
 	app_poke(a);
@@ -60,7 +60,7 @@ static void app_tick(void *arg)
 
 	a->next_tick_ns = 0;
 	model_sample(a->model);
-	list_each_safe(n, tmp, &a->views)
+	list_each_safe (n, tmp, &a->views)
 		view_tick(view_of(n));
 	if (!list_empty(&a->views) || model_running(a->model))
 		app_poke(a);
@@ -93,8 +93,8 @@ static int app_start(struct app *a, struct err *e)
 	return r;
 }
 
-int app_init(struct app *a, struct engine *en, struct loop *l,
-	struct log *log, struct err *e)
+int app_init(struct app *a, struct engine *en, struct loop *l, struct log *log,
+	struct err *e)
 {
 	int r;
 

@@ -16,6 +16,7 @@
 #include "vm/base/loop.h"
 #include "vm/base/mailbox.h"
 #include "vm/base/thread.h"
+
 #include "vm/vm.h"
 
 #define APP_EVENTS 256
@@ -30,9 +31,9 @@ struct app_event {
 };
 
 struct app {
-	struct engine *engine; /* borrowed */
-	struct loop *loop;     /* borrowed */
-	struct log *log;       /* borrowed, may be NULL */
+	struct engine *engine;     /* borrowed */
+	struct loop *loop;         /* borrowed */
+	struct log *log;           /* borrowed, may be NULL */
 	const struct paths *paths; /* borrowed, NULL in tests */
 	struct model *model;
 	struct list jobs;  /* struct job */
@@ -57,8 +58,8 @@ struct app {
 };
 
 /* 0 or -errno. engine, loop and log are borrowed. */
-int app_init(struct app *a, struct engine *en, struct loop *l,
-	struct log *log, struct err *e);
+int app_init(struct app *a, struct engine *en, struct loop *l, struct log *log,
+	struct err *e);
 /*
  * Take the watch off the engine and end the worker. Views are gone by now,
  * the engine still lives; jobs without an end stay.

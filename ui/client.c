@@ -28,8 +28,8 @@ int client_fail(const char *fmt, ...)
 	return UI_FAIL;
 }
 
-static int client_connected(struct client *c, int argc, char **argv,
-	bool start, struct relay *r)
+static int client_connected(struct client *c, int argc, char **argv, bool start,
+	struct relay *r)
 {
 	struct err e = ERR_NONE;
 	int code;

@@ -40,7 +40,7 @@ struct cmd_verb {
 	const char *args;         /* of the usage line */
 	const char *help;         /* one line */
 	unsigned flags;
-	int min, max; /* operands; max -1 = any number */
+	int min, max;               /* operands; max -1 = any number */
 	const struct cmd_opt *opts; /* ended by a NULL name; may be NULL */
 	const char *ask;  /* question, "%s" = the guests; with CMD_ASK */
 	const char *more; /* further help, may be NULL */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vm/base/sizes.h"
+
 #include "vm/vm.h"
 
 #include "ui/client.h"

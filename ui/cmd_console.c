@@ -155,9 +155,8 @@ void cmd_console(struct job *j)
 	}
 	if (g.state == GUEST_OFF || g.state == GUEST_CRASHED) {
 		feed_close(&s->feed);
-		job_fail(j,
-			"%s is %s: start it, or see console %s --log", g.name,
-			guest_state_name(g.state), g.name);
+		job_fail(j, "%s is %s: start it, or see console %s --log",
+			g.name, guest_state_name(g.state), g.name);
 		return;
 	}
 	s->over = false;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "display/display.h"
+
 #include "ui/guests.h"
 #include "ui/job.h"
 #include "ui/paths.h"
@@ -37,8 +38,8 @@ static void guest_command(struct job *j, enum engine_verb verb,
 {
 	struct guest_info *g = NULL;
 	struct err e = ERR_NONE;
-	int n = guests_match(j->app->engine, j->args.operand,
-		j->args.noperands, &g, &e);
+	int n = guests_match(j->app->engine, j->args.operand, j->args.noperands,
+		&g, &e);
 
 	if (n < 0)
 		job_fail(j, "%s", e.msg);
@@ -108,8 +109,7 @@ static void define_work(struct task *t)
 	}
 	if (!conf_read(t->path, c, &t->err)) {
 		snprintf(t->guest, sizeof(t->guest), "%s", c->name);
-		engine_define(t->job->app->engine, c, t->data != NULL,
-			&t->err);
+		engine_define(t->job->app->engine, c, t->data != NULL, &t->err);
 	}
 	free(c);
 }

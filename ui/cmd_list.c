@@ -74,8 +74,8 @@ static int list_pick(struct job *j, struct model_guest ***out)
 {
 	struct guest_info *g = NULL;
 	struct err e = ERR_NONE;
-	int n = guests_match(j->app->engine, j->args.operand,
-		j->args.noperands, &g, &e);
+	int n = guests_match(j->app->engine, j->args.operand, j->args.noperands,
+		&g, &e);
 	struct model_guest **v = NULL;
 	int have = 0;
 
@@ -123,8 +123,8 @@ static void list_names(struct job *j)
 {
 	struct guest_info *g = NULL;
 	struct err e = ERR_NONE;
-	int n = guests_match(j->app->engine, j->args.operand,
-		j->args.noperands, &g, &e);
+	int n = guests_match(j->app->engine, j->args.operand, j->args.noperands,
+		&g, &e);
 
 	if (n < 0)
 		job_fail(j, "%s", e.msg);
@@ -155,9 +155,8 @@ static void show_print(struct job *j)
 			job_fail(j, "there is no guest '%s'", name);
 			continue;
 		}
-		text = cmd_opt(&j->args, "--json")
-			       ? report_show_json(v[i], c)
-			       : report_show_text(v[i], c);
+		text = cmd_opt(&j->args, "--json") ? report_show_json(v[i], c)
+						   : report_show_text(v[i], c);
 		if (text)
 			job_write(j, text, strlen(text));
 		else

@@ -94,8 +94,8 @@ static int parse_option(int argc, char **argv, int *i, struct cmd_args *out,
 		if (strlen(o[n].name) != len || strncmp(o[n].name, word, len))
 			continue;
 		if (!o[n].arg && word[len])
-			return parse_wrong(out->verb, e,
-				"no value is taken by", o[n].name);
+			return parse_wrong(out->verb, e, "no value is taken by",
+				o[n].name);
 		if (!o[n].arg)
 			out->opt[n] = "";
 		else if (word[len])
@@ -115,8 +115,7 @@ static void parse_rotate(char **argv, int to, int from)
 {
 	char *word = argv[from];
 
-	memmove(argv + to + 1, argv + to,
-		(size_t)(from - to) * sizeof(*argv));
+	memmove(argv + to + 1, argv + to, (size_t)(from - to) * sizeof(*argv));
 	argv[to] = word;
 }
 
@@ -161,8 +160,8 @@ int cmd_parse(int argc, char **argv, struct cmd_args *out, struct err *e)
 	if (out->noperands < out->verb->min)
 		return parse_wrong(out->verb, e, "something is missing", NULL);
 	if (out->verb->max >= 0 && out->noperands > out->verb->max)
-		return parse_wrong(out->verb, e, "one word too many:",
-			out->operand[out->verb->max]);
+		return parse_wrong(out->verb, e,
+			"one word too many:", out->operand[out->verb->max]);
 	return 0;
 }
 

@@ -23,8 +23,8 @@ struct complete {
  * Complete line[0..cursor). names are the guests' (n of them); in_console
  * offers the verbs that only the console has, too. End with complete_fini().
  */
-void complete_line(const char *line, size_t cursor, char *const *names,
-	int n, bool in_console, struct complete *out);
+void complete_line(const char *line, size_t cursor, char *const *names, int n,
+	bool in_console, struct complete *out);
 void complete_fini(struct complete *c);
 /* Length of what all candidates begin with. */
 size_t complete_common(const struct complete *c);

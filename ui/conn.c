@@ -17,7 +17,7 @@
 #include "ui/server.h"
 
 #define CONN_OUT_MAX  (8u << 20)
-#define CONN_OUT_LOW  16384 /* at this few bytes a stream goes on */
+#define CONN_OUT_LOW  16384           /* at this few bytes a stream goes on */
 #define CONN_HELLO_NS (10 * NS_PER_S) /* to send a request */
 #define CONN_BYE_NS   (10 * NS_PER_S) /* to read the answer's end */
 
@@ -198,8 +198,7 @@ static void conn_message(struct conn *c, const struct proto_msg *m)
 
 	if (m->type == PROTO_REQUEST && !c->asked)
 		conn_request(c, m);
-	else if (!c->asked || m->type == PROTO_REQUEST ||
-		 m->type >= PROTO_OUT)
+	else if (!c->asked || m->type == PROTO_REQUEST || m->type >= PROTO_OUT)
 		conn_close(c);
 	else if (!ops)
 		return; /* input for a verb that takes none, or has ended */
@@ -290,7 +289,7 @@ void conn_new(struct server *s, int fd)
 
 void conn_close_all(struct server *s)
 {
-	list_each_safe(n, tmp, &s->conns) {
+	list_each_safe (n, tmp, &s->conns) {
 		struct conn *c = list_entry(n, struct conn, node);
 
 		conn_close(c);

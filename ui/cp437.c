@@ -44,23 +44,36 @@ static const struct {
 	char plain, shifted;
 	const char *name;
 } signs[] = {
-	{ '-', '_', "minus" }, { '=', '+', "equal" },
-	{ '[', '{', "bracket_left" }, { ']', '}', "bracket_right" },
-	{ '\\', '|', "backslash" }, { ';', ':', "semicolon" },
-	{ '\'', '"', "apostrophe" }, { ',', '<', "comma" },
-	{ '.', '>', "dot" }, { '/', '?', "slash" },
-	{ '`', '~', "grave_accent" }, { ' ', 0, "spc" }, { '1', '!', "1" },
-	{ '2', '@', "2" }, { '3', '#', "3" }, { '4', '$', "4" },
-	{ '5', '%', "5" }, { '6', '^', "6" }, { '7', '&', "7" },
-	{ '8', '*', "8" }, { '9', '(', "9" }, { '0', ')', "0" },
+	{ '-', '_', "minus" },
+	{ '=', '+', "equal" },
+	{ '[', '{', "bracket_left" },
+	{ ']', '}', "bracket_right" },
+	{ '\\', '|', "backslash" },
+	{ ';', ':', "semicolon" },
+	{ '\'', '"', "apostrophe" },
+	{ ',', '<', "comma" },
+	{ '.', '>', "dot" },
+	{ '/', '?', "slash" },
+	{ '`', '~', "grave_accent" },
+	{ ' ', 0, "spc" },
+	{ '1', '!', "1" },
+	{ '2', '@', "2" },
+	{ '3', '#', "3" },
+	{ '4', '$', "4" },
+	{ '5', '%', "5" },
+	{ '6', '^', "6" },
+	{ '7', '&', "7" },
+	{ '8', '*', "8" },
+	{ '9', '(', "9" },
+	{ '0', ')', "0" },
 };
 
 static const char *special_name(int code)
 {
 	static const char *const names[] = { "up", "down", "left", "right",
-		"home", "end", "pgup", "pgdn", "insert", "delete",
-		"shift-tab", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8",
-		"f9", "f10", "f11", "f12" };
+		"home", "end", "pgup", "pgdn", "insert", "delete", "shift-tab",
+		"f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10",
+		"f11", "f12" };
 
 	switch (code) {
 	case K_ENTER:

@@ -158,8 +158,7 @@ void draw_meter(struct canvas *cv, int y, int x, int w, double part,
 	full = eighths / 8;
 	for (int i = 0; i < w; i++) {
 		if (i < full)
-			draw_char(cv, y, x + i, role,
-				cv->utf8 ? 0x2588 : '|');
+			draw_char(cv, y, x + i, role, cv->utf8 ? 0x2588 : '|');
 		else if (i == full && eighths % 8 && cv->utf8)
 			/* left blocks: 7/8 is U+2589, 1/8 U+258F */
 			draw_char(cv, y, x + i, role,

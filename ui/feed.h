@@ -11,9 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ui/protocol.h"
 #include "vm/base/loop.h"
+
 #include "vm/vm.h"
+
+#include "ui/protocol.h"
 
 #define FEED_INPUT_MAX (2u * PROTO_MAX)
 
@@ -25,7 +27,7 @@ struct feed {
 	struct loop_fd watch;
 	struct loop_timer retry;
 	struct sendq input;
-	void (*output)(void *arg); /* there is something to feed_read() */
+	void (*output)(void *arg);  /* there is something to feed_read() */
 	void (*drained)(void *arg); /* input waits no more; may be NULL */
 	void *arg;
 };

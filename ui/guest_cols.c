@@ -46,8 +46,7 @@ static enum role cpu_role(const struct model_guest *g)
 {
 	unsigned cpus = g->info.cpus ? g->info.cpus : 1;
 
-	return g->rate[SERIES_CPU] > 85.0 * cpus ? ROLE_METER_HOT
-						 : ROLE_METER;
+	return g->rate[SERIES_CPU] > 85.0 * cpus ? ROLE_METER_HOT : ROLE_METER;
 }
 
 static void cell_cpu(struct canvas *cv, int y, int x, int w,
@@ -176,9 +175,13 @@ static int cmp_name(const struct model_guest *a, const struct model_guest *b)
 static int cmp_state(const struct model_guest *a, const struct model_guest *b)
 {
 	static const int rank[GUEST_STATES] = {
-		[GUEST_RUNNING] = 1, [GUEST_STARTING] = 2,
-		[GUEST_STOPPING] = 3, [GUEST_PAUSED] = 4,
-		[GUEST_CRASHED] = 0, [GUEST_OFF] = 5, [GUEST_DEFINED] = 6,
+		[GUEST_RUNNING] = 1,
+		[GUEST_STARTING] = 2,
+		[GUEST_STOPPING] = 3,
+		[GUEST_PAUSED] = 4,
+		[GUEST_CRASHED] = 0,
+		[GUEST_OFF] = 5,
+		[GUEST_DEFINED] = 6,
 	};
 
 	return rank[a->info.state] - rank[b->info.state];

@@ -32,8 +32,8 @@ int guests_list(struct engine *en, struct guest_info **out)
 	return (int)n;
 }
 
-static int guests_unknown(const struct guest_info *all, int n,
-	const char *word, struct err *e)
+static int guests_unknown(const struct guest_info *all, int n, const char *word,
+	struct err *e)
 {
 	const char *near = NULL;
 	unsigned best = 4;

@@ -50,8 +50,8 @@ static void host_memory(struct host *h)
 	}
 	fclose(f);
 	h->memory_bytes = (uint64_t)total << 10;
-	h->memory_used_bytes = total > avail ? (uint64_t)(total - avail) << 10
-					     : 0;
+	h->memory_used_bytes =
+		total > avail ? (uint64_t)(total - avail) << 10 : 0;
 }
 
 void host_read(struct host *h)
@@ -60,8 +60,7 @@ void host_read(struct host *h)
 	struct utsname u;
 
 	h->cpus = n > 0 ? (unsigned)n : 1;
-	snprintf(h->name, sizeof(h->name), "%s",
-		uname(&u) ? "?" : u.nodename);
+	snprintf(h->name, sizeof(h->name), "%s", uname(&u) ? "?" : u.nodename);
 	if (getloadavg(h->load, 3) != 3)
 		memset(h->load, 0, sizeof(h->load));
 	host_cpu(h);

@@ -87,8 +87,8 @@ void job_note(struct job *j, const char *fmt, ...)
 struct task {
 	struct list node;
 	struct job *job;
-	struct loop_call run; /* on the worker's loop */
-	struct loop_call end; /* on the app's loop */
+	struct loop_call run;         /* on the worker's loop */
+	struct loop_call end;         /* on the app's loop */
 	void (*fn)(struct task *t);   /* worker: fills err, may block */
 	void (*done)(struct task *t); /* loop; err.code says how it went */
 	struct err err;

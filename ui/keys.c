@@ -18,13 +18,29 @@ static const struct {
 	const char *cap;
 	int code;
 } keys_caps[] = {
-	{ "kcuu1", K_UP }, { "kcud1", K_DOWN }, { "kcub1", K_LEFT },
-	{ "kcuf1", K_RIGHT }, { "khome", K_HOME }, { "kend", K_END },
-	{ "kpp", K_PGUP }, { "knp", K_PGDN }, { "kich1", K_INS },
-	{ "kdch1", K_DEL }, { "kcbt", K_BACKTAB }, { "kf1", K_F1 },
-	{ "kf2", K_F2 }, { "kf3", K_F3 }, { "kf4", K_F4 }, { "kf5", K_F5 },
-	{ "kf6", K_F6 }, { "kf7", K_F7 }, { "kf8", K_F8 }, { "kf9", K_F9 },
-	{ "kf10", K_F10 }, { "kf11", K_F11 }, { "kf12", K_F12 },
+	{ "kcuu1", K_UP },
+	{ "kcud1", K_DOWN },
+	{ "kcub1", K_LEFT },
+	{ "kcuf1", K_RIGHT },
+	{ "khome", K_HOME },
+	{ "kend", K_END },
+	{ "kpp", K_PGUP },
+	{ "knp", K_PGDN },
+	{ "kich1", K_INS },
+	{ "kdch1", K_DEL },
+	{ "kcbt", K_BACKTAB },
+	{ "kf1", K_F1 },
+	{ "kf2", K_F2 },
+	{ "kf3", K_F3 },
+	{ "kf4", K_F4 },
+	{ "kf5", K_F5 },
+	{ "kf6", K_F6 },
+	{ "kf7", K_F7 },
+	{ "kf8", K_F8 },
+	{ "kf9", K_F9 },
+	{ "kf10", K_F10 },
+	{ "kf11", K_F11 },
+	{ "kf12", K_F12 },
 	{ "kent", K_ENTER },
 };
 
@@ -80,11 +96,25 @@ static bool keys_take(struct keys *k, size_t n, int code, struct key *out)
 /* The number before "~" of PC-style keys. */
 static int keys_tilde(unsigned n)
 {
-	static const int codes[] = { [1] = K_HOME, [2] = K_INS, [3] = K_DEL,
-		[4] = K_END, [5] = K_PGUP, [6] = K_PGDN, [7] = K_HOME,
-		[8] = K_END, [11] = K_F1, [12] = K_F2, [13] = K_F3,
-		[14] = K_F4, [15] = K_F5, [17] = K_F6, [18] = K_F7,
-		[19] = K_F8, [20] = K_F9, [21] = K_F10, [23] = K_F11,
+	static const int codes[] = { [1] = K_HOME,
+		[2] = K_INS,
+		[3] = K_DEL,
+		[4] = K_END,
+		[5] = K_PGUP,
+		[6] = K_PGDN,
+		[7] = K_HOME,
+		[8] = K_END,
+		[11] = K_F1,
+		[12] = K_F2,
+		[13] = K_F3,
+		[14] = K_F4,
+		[15] = K_F5,
+		[17] = K_F6,
+		[18] = K_F7,
+		[19] = K_F8,
+		[20] = K_F9,
+		[21] = K_F10,
+		[23] = K_F11,
 		[24] = K_F12 };
 
 	return n < ARRAY_LEN(codes) && codes[n] ? codes[n] : K_UNKNOWN;

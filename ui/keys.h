@@ -19,15 +19,33 @@
 /* Keys that are no character; below are code points and controls. */
 enum {
 	K_BASE = 0x110000,
-	K_UP, K_DOWN, K_LEFT, K_RIGHT,
-	K_HOME, K_END, K_PGUP, K_PGDN, K_INS, K_DEL,
+	K_UP,
+	K_DOWN,
+	K_LEFT,
+	K_RIGHT,
+	K_HOME,
+	K_END,
+	K_PGUP,
+	K_PGDN,
+	K_INS,
+	K_DEL,
 	K_BACKTAB,
-	K_F1, K_F2, K_F3, K_F4, K_F5, K_F6, K_F7, K_F8, K_F9, K_F10, K_F11,
+	K_F1,
+	K_F2,
+	K_F3,
+	K_F4,
+	K_F5,
+	K_F6,
+	K_F7,
+	K_F8,
+	K_F9,
+	K_F10,
+	K_F11,
 	K_F12,
 	K_UNKNOWN, /* a sequence that nobody knows; its bytes are raw */
 };
 enum { K_TAB = 9, K_ENTER = 13, K_ESC = 27, K_BACKSPACE = 127 };
-#define K_CTRL(c) ((c) & 0x1f)
+#define K_CTRL(c) ((c)&0x1f)
 
 struct key {
 	int code;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "display/display.h"
+
 #include "ui/client.h"
 #include "ui/paths.h"
 #include "ui/server.h"

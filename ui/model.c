@@ -47,8 +47,8 @@ struct model_guest *model_find(struct model *m, const char *name)
 
 bool model_alive(enum guest_state s)
 {
-	return s == GUEST_STARTING || s == GUEST_RUNNING ||
-	       s == GUEST_PAUSED || s == GUEST_STOPPING;
+	return s == GUEST_STARTING || s == GUEST_RUNNING || s == GUEST_PAUSED ||
+	       s == GUEST_STOPPING;
 }
 
 size_t model_running(const struct model *m)

@@ -10,28 +10,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ui/host.h"
 #include "vm/vm.h"
+
+#include "ui/host.h"
 
 #define MODEL_HISTORY 60
 /* Snapshots closer than this are not told apart. */
 #define MODEL_MIN_NS UINT64_C(100000000)
 
 enum model_series {
-	SERIES_CPU,     /* percent, one CPU = 100 */
-	SERIES_READ,    /* bytes a second, all disks */
+	SERIES_CPU,  /* percent, one CPU = 100 */
+	SERIES_READ, /* bytes a second, all disks */
 	SERIES_WRITE,
-	SERIES_RX,      /* bytes a second, all NICs, as the guest sees it */
+	SERIES_RX, /* bytes a second, all NICs, as the guest sees it */
 	SERIES_TX,
-	SERIES_EXITS,   /* a second */
+	SERIES_EXITS, /* a second */
 	MODEL_SERIES,
 };
 
 struct model_guest {
 	struct guest_info info;
 	struct guest_stats cur, prev;
-	unsigned samples; /* 0, 1, 2 of the present life */
-	double rate[MODEL_SERIES];          /* samples == 2 only */
+	unsigned samples;                     /* 0, 1, 2 of the present life */
+	double rate[MODEL_SERIES];            /* samples == 2 only */
 	double vcpu_percent[STATS_MAX_VCPUS]; /* likewise */
 	double vcpu_steal[STATS_MAX_VCPUS];
 	float history[MODEL_SERIES][MODEL_HISTORY]; /* oldest first */

@@ -60,8 +60,7 @@ static void overview_cpu(struct w_doc *d, const struct model_guest *g, int w)
 		g->history[SERIES_CPU], g->nhistory, all);
 }
 
-static void overview_memory(struct w_doc *d, const struct model_guest *g,
-	int w)
+static void overview_memory(struct w_doc *d, const struct model_guest *g, int w)
 {
 	double all = (double)g->info.memory_bytes;
 	double res = (double)g->cur.memory_resident_bytes;
@@ -94,8 +93,8 @@ static void overview_facts(struct w_doc *d, const struct model_guest *g)
 		w_doc_field(d, "Reason", "%s", i->why);
 	if (model_alive(i->state))
 		w_doc_field(d, "Uptime", "%s, %u reboot%s",
-			text_duration(i->uptime_ns, up, sizeof(up)),
-			i->reboots, i->reboots == 1 ? "" : "s");
+			text_duration(i->uptime_ns, up, sizeof(up)), i->reboots,
+			i->reboots == 1 ? "" : "s");
 	w_doc_field(d, "Machine", "%u vCPU%s, %s", i->cpus,
 		i->cpus == 1 ? "" : "s",
 		strcmp(i->firmware, "none") ? i->firmware : "direct boot");
@@ -135,10 +134,10 @@ static void cpu_share(struct w_doc *d, int col, uint64_t ns, uint64_t life_ns)
 	char b[16];
 
 	w_doc_right(d, col, 7, ns ? ROLE_NORMAL : ROLE_DIM,
-		ns && life_ns ? text_percent(100.0 * (double)ns /
-						     (double)life_ns,
-					b, sizeof(b))
-			      : "-");
+		ns && life_ns
+			? text_percent(100.0 * (double)ns / (double)life_ns, b,
+				  sizeof(b))
+			: "-");
 }
 
 static void cpu_row(struct w_doc *d, const struct model_guest *g, unsigned i)
@@ -150,13 +149,11 @@ static void cpu_row(struct w_doc *d, const struct model_guest *g, unsigned i)
 	w_doc_line(d);
 	w_doc_text(d, 1, ROLE_NORMAL, "%u", i);
 	w_doc_right(d, 5, 6, g->samples > 1 ? ROLE_STRONG : ROLE_DIM,
-		g->samples > 1
-			? text_percent(g->vcpu_percent[i], b, sizeof(b))
-			: "-");
+		g->samples > 1 ? text_percent(g->vcpu_percent[i], b, sizeof(b))
+			       : "-");
 	if (g->samples > 1)
 		w_doc_meter(d, 12, 10, g->vcpu_percent[i] / 100,
-			g->vcpu_percent[i] > 90 ? ROLE_METER_HOT
-						: ROLE_METER);
+			g->vcpu_percent[i] > 90 ? ROLE_METER_HOT : ROLE_METER);
 	cpu_share(d, 23, v->guest_ns, life);
 	cpu_share(d, 31, v->halt_ns, life);
 	cpu_share(d, 39, v->steal_ns, life);
@@ -234,8 +231,7 @@ static void disk_row(struct w_doc *d, const char *what,
 	w_doc_right(d, 30, 7, s->errors ? ROLE_BAD : ROLE_DIM,
 		text_count((double)s->errors, b, sizeof(b)));
 	w_doc_right(d, 38, 9, ROLE_NORMAL,
-		text_us(s->ops ? s->time_ns / s->ops / 1000 : 0, b,
-			sizeof(b)));
+		text_us(s->ops ? s->time_ns / s->ops / 1000 : 0, b, sizeof(b)));
 	w_doc_right(d, 48, 8, ROLE_NORMAL,
 		text_us(hist_quantile_us(&s->latency, 0.5), b, sizeof(b)));
 	w_doc_right(d, 57, 8, ROLE_NORMAL,
@@ -345,8 +341,8 @@ void page_config(struct w_doc *d, const struct conf *c)
 	for (line = strtok_r(text, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {
 		w_doc_line(d);
-		w_doc_text(d, 1, *line == '[' ? ROLE_STRONG : ROLE_NORMAL,
-			"%s", line);
+		w_doc_text(d, 1, *line == '[' ? ROLE_STRONG : ROLE_NORMAL, "%s",
+			line);
 	}
 	free(text);
 }
@@ -362,8 +358,7 @@ void page_events(struct w_doc *d, const struct app *a, const char *guest)
 		const struct app_event *e =
 			&a->events[(a->nevents - 1 - i) % APP_EVENTS];
 
-		if (strcmp(e->ev.guest, guest) ||
-			e->ev.kind == ENGINE_EV_LIST)
+		if (strcmp(e->ev.guest, guest) || e->ev.kind == ENGINE_EV_LIST)
 			continue;
 		any = true;
 		w_doc_line(d);

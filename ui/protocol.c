@@ -181,8 +181,12 @@ int sendq_flush(struct sendq *q, int fd)
 
 void proto_clamp_size(int *rows, int *cols)
 {
-	*rows = *rows < 1 ? 24 : *rows > PROTO_ROWS_MAX ? PROTO_ROWS_MAX : *rows;
-	*cols = *cols < 1 ? 80 : *cols > PROTO_COLS_MAX ? PROTO_COLS_MAX : *cols;
+	*rows = *rows < 1                ? 24
+		: *rows > PROTO_ROWS_MAX ? PROTO_ROWS_MAX
+					 : *rows;
+	*cols = *cols < 1                ? 80
+		: *cols > PROTO_COLS_MAX ? PROTO_COLS_MAX
+					 : *cols;
 }
 
 int proto_winsize(const struct proto_msg *msg, int *rows, int *cols)
@@ -231,8 +235,7 @@ static int proto_parse_argv(json_t *argv, struct proto_request *r,
 	return 0;
 }
 
-static int proto_parse_fields(json_t *j, struct proto_request *r,
-	struct err *e)
+static int proto_parse_fields(json_t *j, struct proto_request *r, struct err *e)
 {
 	const char *cwd = json_string_value(json_object_get(j, "cwd"));
 	const char *term = json_string_value(json_object_get(j, "term"));
@@ -279,7 +282,8 @@ int proto_request_format(const struct proto_request *r, char **out)
 	bool bad = !argv;
 
 	for (int i = 0; i < r->argc; i++)
-		bad |= json_array_append_new(argv, json_string(r->argv[i])) != 0;
+		bad |= json_array_append_new(argv, json_string(r->argv[i])) !=
+		       0;
 	j = json_pack("{s:o, s:s, s:b, s:b, s:s, s:i, s:i}", "argv", argv,
 		"cwd", r->cwd, "tty", r->tty, "utf8", r->utf8, "term", r->term,
 		"rows", r->rows, "cols", r->cols);

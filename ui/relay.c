@@ -125,9 +125,8 @@ static int relay_message(struct relay_state *s, const struct proto_msg *m)
 	case PROTO_ERR:
 		return relay_write(s, STDERR_FILENO, m->data, m->len);
 	case PROTO_RAW:
-		return m->len == 1
-			       ? relay_go_raw(s, (enum proto_raw)m->data[0])
-			       : -EPROTO;
+		return m->len == 1 ? relay_go_raw(s, (enum proto_raw)m->data[0])
+				   : -EPROTO;
 	case PROTO_EXIT:
 		s->code = m->len == 1 ? m->data[0] : UI_FAIL;
 		return 0;

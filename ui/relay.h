@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 struct relay {
-	int fd;    /* socket, stays the caller's */
-	FILE *out; /* instead of standard output, or NULL */
+	int fd;          /* socket, stays the caller's */
+	FILE *out;       /* instead of standard output, or NULL */
 	bool until_gone; /* wait until the server lets go of the socket */
 };
 

@@ -148,8 +148,7 @@ static void show_head(FILE *f, const struct model_guest *g,
 			text_percent(g->rate[SERIES_CPU], a, sizeof(a)));
 	fprintf(f, "memory        %s, resident %s\n",
 		text_bytes((double)i->memory_bytes, a, sizeof(a)),
-		text_bytes((double)g->cur.memory_resident_bytes, b,
-			sizeof(b)));
+		text_bytes((double)g->cur.memory_resident_bytes, b, sizeof(b)));
 	fprintf(f, "firmware      %s\n", i->firmware);
 	if (*c->kernel)
 		fprintf(f, "kernel        %s\n", c->kernel);

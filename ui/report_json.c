@@ -57,8 +57,7 @@ static json_t *report_guest_json(const struct model_guest *g)
 
 static char *report_dump(json_t *j)
 {
-	char *text = json_dumps(j,
-		JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	char *text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	char *line = NULL;
 
 	json_decref(j);
@@ -101,8 +100,7 @@ static json_t *report_disk_json(const struct conf_disk *c,
 	json_object_set_new(j, "name", json_text(c->name));
 	json_object_set_new(j, "path", json_text(c->path));
 	json_object_set_new(j, "bus", json_string(report_bus(c->bus)));
-	json_object_set_new(j, "format",
-		json_string(report_format(c->format)));
+	json_object_set_new(j, "format", json_string(report_format(c->format)));
 	json_object_set_new(j, "readonly",
 		json_boolean(c->readonly || c->cdrom));
 	json_object_set_new(j, "cdrom", json_boolean(c->cdrom));
@@ -158,8 +156,7 @@ static json_t *report_vcpus_json(const struct model_guest *g)
 		json_object_set_new(j, "kvm_irq_injections",
 			json_u64(v->kvm_irq_injections));
 		for (int k = 0; k < EXIT_KINDS; k++)
-			json_object_set_new(x,
-				report_exit((enum exit_kind)k),
+			json_object_set_new(x, report_exit((enum exit_kind)k),
 				json_u64(v->exits[k]));
 		json_object_set_new(j, "exits", x);
 		json_array_append_new(a, j);

@@ -22,9 +22,9 @@
 #include "ui/feed.h"
 #include "ui/tty.h"
 
-#define RUN_ESCAPE  0x1d /* ^] */
-#define RUN_CHUNK   1024
-#define RUN_STOP_S  60
+#define RUN_ESCAPE 0x1d /* ^] */
+#define RUN_CHUNK  1024
+#define RUN_STOP_S 60
 
 struct run {
 	struct loop *loop;
@@ -212,8 +212,8 @@ static void run_started(struct run *r)
 	r->feed.output = run_output;
 	r->feed.drained = run_drained;
 	r->feed.arg = r;
-	r->out_direct = loop_fd_add(r->loop, &r->out, STDOUT_FILENO, 0,
-				run_out, r) != 0;
+	r->out_direct = loop_fd_add(r->loop, &r->out, STDOUT_FILENO, 0, run_out,
+				r) != 0;
 	/* a file or /dev/null as input has nothing to wait for */
 	loop_fd_add(r->loop, &r->in, STDIN_FILENO, EPOLLIN, run_in, r);
 	if (tty_is() && !tty_raw(&e))
@@ -235,8 +235,9 @@ static void run_command_ended(void *arg)
 		r->code = client_fail("%s", r->command_text);
 		loop_stop(r->loop);
 	} else if (code == ETIMEDOUT) {
-		fprintf(stderr, "guestdeck: %s did not power off in time: "
-				"cutting its power\r\n",
+		fprintf(stderr,
+			"guestdeck: %s did not power off in time: "
+			"cutting its power\r\n",
 			r->guest);
 		run_order(r, ENGINE_KILL, run_done_unheard);
 	}
@@ -282,8 +283,8 @@ static int run_folder(struct run *r, struct err *e)
 
 	if (!base || *base != '/')
 		base = "/tmp";
-	if (snprintf(r->dir, sizeof(r->dir), "%s/guestdeck-run-XXXXXX",
-		    base) >= (int)sizeof(r->dir))
+	if (snprintf(r->dir, sizeof(r->dir), "%s/guestdeck-run-XXXXXX", base) >=
+		(int)sizeof(r->dir))
 		return err_set(e, ENAMETOOLONG, "XDG_RUNTIME_DIR is too long");
 	if (!mkdtemp(r->dir)) {
 		r->dir[0] = 0;

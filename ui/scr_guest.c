@@ -160,8 +160,8 @@ static const struct bind page_binds[] = {
 static unsigned page_key(struct screen *base, const struct key *k)
 {
 	struct scr_guest *s = page_of(base);
-	int lines = s->left.lines > s->right.lines ? s->left.lines
-						   : s->right.lines;
+	int lines =
+		s->left.lines > s->right.lines ? s->left.lines : s->right.lines;
 
 	if (k->code >= '1' && k->code < '1' + TABS)
 		return page_turn(base, k->code - '1' - (int)s->tab);

@@ -309,8 +309,7 @@ static const struct bind guests_binds[] = {
 	{ K_ENTER, "Page", "all about the selected guest", NULL, key_page },
 	{ 's', "Start", "power on", "start", NULL },
 	{ 'S', "Stop", "press the power button (asks)", "stop", NULL },
-	{ 'p', "Pause", "pause, or let go on what is paused", NULL,
-		key_pause },
+	{ 'p', "Pause", "pause, or let go on what is paused", NULL, key_pause },
 	{ 'c', "Console", "serial console, ^] leaves it", NULL, key_serial },
 	{ 't', "Screen", "text screen, ^] leaves it", NULL, key_screen },
 	{ '/', "Filter", "show names with this in them, or that fit a pattern",
@@ -386,7 +385,7 @@ static void draw_heads(const struct scr_guests *s, struct canvas *cv, int y,
 
 		snprintf(title, sizeof(title), "%s%s", c->title,
 			!by || (int)strlen(c->title) >= l->w[i] ? ""
-			: s->reverse				? "\u25b2"
+			: s->reverse                            ? "\u25b2"
 								: "\u25bc");
 		if (c->left)
 			draw_text(cv, y, 1 + l->x[i], l->w[i], role, title);

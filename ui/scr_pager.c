@@ -17,10 +17,10 @@
 struct scr_pager {
 	struct screen base;
 	char title[160];
-	char *text;         /* lines ended by zero bytes */
+	char *text; /* lines ended by zero bytes */
 	const char **line;
 	int n, top, left;
-	char filter[128];   /* searched for */
+	char filter[128]; /* searched for */
 };
 
 /* Bytes of the escape sequence at p (p[0] is ESC), at least 1. */
@@ -38,8 +38,8 @@ static size_t pager_escape(const char *p)
 		while (p[n] && p[n] != 7 && p[n] != 27)
 			n++;
 		return p[n] == 27 && p[n + 1] == '\\' ? n + 2
-		       : p[n] == 7			? n + 1
-							: n;
+		       : p[n] == 7                    ? n + 1
+						      : n;
 	}
 	return p[n] ? 2 : 1;
 }
@@ -183,8 +183,7 @@ static const char *pager_from(const char *line, int left)
 	size_t used;
 
 	while (left > 0 && *line) {
-		left -= text_width_of(
-			text_utf8_get(line, strlen(line), &used));
+		left -= text_width_of(text_utf8_get(line, strlen(line), &used));
 		line += used;
 	}
 	return line;

@@ -60,6 +60,14 @@ static void serial_out(void *arg, const char *data, size_t len)
 		feed_input(&s->feed, data, len);
 }
 
+static void serial_replay(struct scr_serial *s)
+{
+	s->feed.pos = 0;
+	s->replaying = true;
+	term_mute(s->term, true);
+	loop_call_schedule(&s->more);
+}
+
 static int serial_open(struct scr_serial *s, struct err *e)
 {
 	struct app *a = s->base.view->app;
@@ -69,10 +77,8 @@ static int serial_open(struct scr_serial *s, struct err *e)
 		return r;
 	s->feed.output = serial_pump;
 	s->feed.arg = s;
-	s->replaying = true;
-	term_mute(s->term, true);
 	feed_listen(&s->feed, true);
-	loop_call_schedule(&s->more);
+	serial_replay(s);
 	return 0;
 }
 
@@ -102,12 +108,18 @@ static void serial_free(struct screen *base)
 	term_free(s->term);
 }
 
+/* A new terminal of that size; what the guest said is played again. */
 static void serial_resize(struct screen *base)
 {
 	struct scr_serial *s = (struct scr_serial *)(void *)base;
+	struct term *t = term_new(base->h - 1, base->w, serial_out, s);
 
-	term_resize(s->term, base->h - 1, base->w);
+	if (!t)
+		return; /* the old one is drawn as far as it fits */
+	term_free(s->term);
+	s->term = t;
 	s->back = 0;
+	serial_replay(s);
 }
 
 /* A guest that was started anew has a new console. */
@@ -126,7 +138,8 @@ static void serial_update(struct screen *base)
 		return;
 	}
 	feed_close(&s->feed);
-	term_write(s->term, "\033c", 2); /* a new power-on, a clear screen */
+	/* a new power-on, a clear screen */
+	term_write(s->term, "\030\033c", 3);
 	s->back = 0;
 	serial_open(s, NULL);
 }

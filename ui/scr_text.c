@@ -12,6 +12,7 @@
 #include "vm/base/clock.h"
 
 #include "display/display.h"
+
 #include "ui/cp437.h"
 #include "ui/model.h"
 #include "ui/view.h"
@@ -163,7 +164,10 @@ static void text_draw_cell(const struct scr_text *s, struct canvas *cv, int y,
 	}
 	/* grey on black is what a terminal has as its own colours */
 	theme_guest(cv->theme, c->attr == 7 ? -1 : text_color(fg),
-		bg ? text_color(bg) : c->attr == 7 ? -1 : 0, &attr, &pair);
+		bg             ? text_color(bg)
+		: c->attr == 7 ? -1
+			       : 0,
+		&attr, &pair);
 	draw_cell(cv, y, x, cp437_to_unicode(c->ch), attr | more, pair);
 }
 
@@ -217,8 +221,8 @@ static void text_draw(struct screen *base, struct canvas *cv)
 		return;
 	draw_fill(cv, y, 0, cv->cols, ROLE_TITLE);
 	x += draw_textf(cv, y, x, cv->cols - 1, ROLE_TITLE, "%s", s->guest);
-	x += draw_textf(cv, y, x, cv->cols - x, ROLE_TITLE2,
-		" screen %ux%u  ", s->text->cols, s->text->rows);
+	x += draw_textf(cv, y, x, cv->cols - x, ROLE_TITLE2, " screen %ux%u  ",
+		s->text->cols, s->text->rows);
 	x += draw_text(cv, y, x, cv->cols - x, ROLE_TITLE,
 		guest_state_name(s->info.state));
 	draw_text(cv, y, x, cv->cols - x, ROLE_TITLE2,

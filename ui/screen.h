@@ -8,9 +8,10 @@
 #ifndef UI_SCREEN_H
 #define UI_SCREEN_H
 
+#include "vm/vm.h"
+
 #include "ui/draw.h"
 #include "ui/keys.h"
-#include "vm/vm.h"
 
 struct view;
 struct screen;
@@ -37,7 +38,7 @@ struct names {
 };
 
 struct screen_ops {
-	const char *title; /* in the help */
+	const char *title;        /* in the help */
 	const struct bind *binds; /* ended by code 0; may be NULL */
 	size_t size;              /* of the struct that begins with screen */
 	bool full; /* has all rows to itself and gets every key raw */

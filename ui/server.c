@@ -145,8 +145,7 @@ static int server_signals(struct server *s, struct err *e)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(e, errno, "cannot make a signalfd");
-	return loop_fd_add(s->loop, &s->signals, fd, EPOLLIN, server_signal,
-		s);
+	return loop_fd_add(s->loop, &s->signals, fd, EPOLLIN, server_signal, s);
 }
 
 /* One server a folder: -EBUSY when another one runs. */
@@ -304,8 +303,7 @@ int server_main(const struct paths *p, int ready_fd)
 		log_msg(s.log, LOG_ERROR, "%s", e.msg);
 		server_tell(ready_fd, e.msg);
 	} else {
-		log_msg(s.log, LOG_INFO, "server runs, pid %d",
-			(int)getpid());
+		log_msg(s.log, LOG_INFO, "server runs, pid %d", (int)getpid());
 		server_tell(ready_fd, SERVER_READY);
 		loop_run(s.loop);
 	}

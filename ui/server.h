@@ -24,9 +24,9 @@ struct server {
 	struct loop_timer quit; /* the end of waiting for guests to stop */
 	struct list conns;
 	unsigned nconns;
-	unsigned stops;    /* orders to end that came by signal */
-	uint64_t stop_ns;  /* when the first did */
-	bool stopping;     /* by `server stop` */
+	unsigned stops;   /* orders to end that came by signal */
+	uint64_t stop_ns; /* when the first did */
+	bool stopping;    /* by `server stop` */
 	int lock_fd;
 };
 

@@ -5,13 +5,12 @@
  * '#' are comments, and the exit code is that of the last verb.
  */
 #include <errno.h>
+#include <readline/history.h>
+#include <readline/readline.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <readline/history.h>
-#include <readline/readline.h>
 
 #include "ui/client.h"
 #include "ui/complete.h"

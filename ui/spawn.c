@@ -21,7 +21,7 @@
 #include "ui/server.h"
 
 #define SPAWN_WAIT_NS  (20 * NS_PER_S) /* to say that it is ready */
-#define SPAWN_OTHER_MS 50 /* between looks for another's server */
+#define SPAWN_OTHER_MS 50              /* between looks for another's server */
 
 /* In the child: become the server. Never returns. */
 static void spawn_exec(const struct paths *p, int ready)
@@ -126,8 +126,7 @@ int client_connect(const struct paths *p, bool start, struct err *e)
 	if (fd >= 0 || (fd != -ENOENT && fd != -ECONNREFUSED))
 		return fd;
 	if (!start)
-		return err_set(e, ENOENT, "no server is running in %s",
-			p->dir);
+		return err_set(e, ENOENT, "no server is running in %s", p->dir);
 	r = spawn_start(p, e);
 	if (r)
 		return r;

@@ -13,6 +13,8 @@
 
 #include "vm/base/sizes.h"
 
+#include "ui/vtfilter.h"
+
 struct term_cell {
 	uint32_t c;
 	int16_t fg, bg; /* 0..255 or -1 */
@@ -35,6 +37,7 @@ struct term_line {
 struct term {
 	VTerm *vt;
 	VTermScreen *screen;
+	struct vtfilter filter;
 	int rows, cols;
 	VTermPos cursor;
 	bool visible, muted;
@@ -162,18 +165,18 @@ void term_free(struct term *t)
 
 void term_write(struct term *t, const char *data, size_t len)
 {
-	vterm_input_write(t->vt, data, len);
-}
+	char buf[2 * VTFILTER_OUT_MAX];
+	size_t n = 0;
 
-void term_resize(struct term *t, int rows, int cols)
-{
-	rows = rows < 2 ? 2 : rows;
-	cols = cols < 2 ? 2 : cols;
-	if (rows == t->rows && cols == t->cols)
-		return;
-	t->rows = rows;
-	t->cols = cols;
-	vterm_set_size(t->vt, rows, cols);
+	for (size_t i = 0; i < len; i++) {
+		if (sizeof(buf) - n < VTFILTER_OUT_MAX) {
+			vterm_input_write(t->vt, buf, n);
+			n = 0;
+		}
+		n += vtfilter_byte(&t->filter, (uint8_t)data[i], buf + n);
+	}
+	if (n)
+		vterm_input_write(t->vt, buf, n);
 }
 
 void term_mute(struct term *t, bool on)
@@ -192,15 +195,19 @@ void term_key(struct term *t, const struct key *k)
 		int code;
 		VTermKey key;
 	} keys[] = {
-		{ K_UP, VTERM_KEY_UP }, { K_DOWN, VTERM_KEY_DOWN },
-		{ K_LEFT, VTERM_KEY_LEFT }, { K_RIGHT, VTERM_KEY_RIGHT },
-		{ K_HOME, VTERM_KEY_HOME }, { K_END, VTERM_KEY_END },
-		{ K_PGUP, VTERM_KEY_PAGEUP }, { K_PGDN, VTERM_KEY_PAGEDOWN },
-		{ K_INS, VTERM_KEY_INS }, { K_DEL, VTERM_KEY_DEL },
+		{ K_UP, VTERM_KEY_UP },
+		{ K_DOWN, VTERM_KEY_DOWN },
+		{ K_LEFT, VTERM_KEY_LEFT },
+		{ K_RIGHT, VTERM_KEY_RIGHT },
+		{ K_HOME, VTERM_KEY_HOME },
+		{ K_END, VTERM_KEY_END },
+		{ K_PGUP, VTERM_KEY_PAGEUP },
+		{ K_PGDN, VTERM_KEY_PAGEDOWN },
+		{ K_INS, VTERM_KEY_INS },
+		{ K_DEL, VTERM_KEY_DEL },
 	};
 	int mod = (k->shift ? VTERM_MOD_SHIFT : 0) |
-		  (k->alt ? VTERM_MOD_ALT : 0) |
-		  (k->ctrl ? VTERM_MOD_CTRL : 0);
+		  (k->alt ? VTERM_MOD_ALT : 0) | (k->ctrl ? VTERM_MOD_CTRL : 0);
 
 	if (k->code == K_BACKTAB) {
 		vterm_keyboard_key(t->vt, VTERM_KEY_TAB, VTERM_MOD_SHIFT);
@@ -275,7 +282,7 @@ void term_draw(struct term *t, struct canvas *cv, int y, int back)
 	}
 	if (t->visible && t->cursor.row + back < t->rows) {
 		cv->cursor_y = y + t->cursor.row + back;
-		cv->cursor_x = t->cursor.col < cv->cols ? t->cursor.col
-							: cv->cols - 1;
+		cv->cursor_x =
+			t->cursor.col < cv->cols ? t->cursor.col : cv->cols - 1;
 	}
 }

@@ -25,8 +25,11 @@ struct term *term_new(int rows, int cols,
 	void (*out)(void *arg, const char *data, size_t len), void *arg);
 void term_free(struct term *t);
 
+/*
+ * Whatever a guest wrote. There is no resize: libvterm 0.1.4 crashes in it;
+ * make a new terminal and replay.
+ */
 void term_write(struct term *t, const char *data, size_t len);
-void term_resize(struct term *t, int rows, int cols);
 /* While muted, questions of the guest (where is the cursor?) go unanswered. */
 void term_mute(struct term *t, bool on);
 /* A special key (K_UP ...) as the guest wants it encoded. */

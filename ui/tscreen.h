@@ -24,8 +24,7 @@ void tscreen_environment(void);
 bool tscreen_known(const char *term, int fd);
 
 /* A SCREEN of that size, set as the present one; NULL when it fails. */
-SCREEN *tscreen_open(const char *term, FILE *out, FILE *in, int rows,
-	int cols);
+SCREEN *tscreen_open(const char *term, FILE *out, FILE *in, int rows, int cols);
 /*
  * End a SCREEN (writes what leaves its terminal as it was). None is set
  * after it.

@@ -6,8 +6,8 @@
 #ifndef UI_TTY_H
 #define UI_TTY_H
 
-#include <stdbool.h>
 #include <signal.h>
+#include <stdbool.h>
 
 #include "vm/base/err.h"
 

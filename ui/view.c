@@ -2,10 +2,11 @@
 /*
  * A view's life, its terminal and its frames. curses writes to a memfd, so
  * its write(2) never blocks or fails; each frame is read back from there and
- * handed on as one piece. A new size means a new SCREEN (see tscreen.h). The next frame waits until that piece has left:
- * curses' picture of the terminal is then always right, and a slow line gets
- * fewer frames instead of a queue. Padding is off (NCURSES_NO_PADDING), input
- * is decoded by keys.c, so nothing in curses ever waits.
+ * handed on as one piece. A new size means a new SCREEN (see tscreen.h). The
+ * next frame waits until that piece has left: curses' picture of the terminal
+ * is then always right, and a slow line gets fewer frames instead of a queue.
+ * Padding is off (NCURSES_NO_PADDING), input is decoded by keys.c, so nothing
+ * in curses ever waits.
  */
 #include "ui/view.h"
 
@@ -218,11 +219,11 @@ static void view_lost(struct view *v)
 /* Let all that waits in curses be freed: nobody sees more than a redraw. */
 static void view_renew_all(struct app *a)
 {
-	list_each(n, &a->views) {
+	list_each (n, &a->views) {
 		view_close_screen(view_of(n));
 		view_discard(view_of(n));
 	}
-	list_each(n, &a->views) {
+	list_each (n, &a->views) {
 		struct view *v = view_of(n);
 
 		if (view_open_screen(v, v->rows, v->cols))
@@ -282,7 +283,7 @@ void view_free(struct view *v, bool alive)
 
 void view_free_all(struct app *a)
 {
-	list_each_safe(n, tmp, &a->views) {
+	list_each_safe (n, tmp, &a->views) {
 		struct view *v = view_of(n);
 
 		v->out->gone(v->out_arg);

@@ -8,8 +8,8 @@
 #include "ui/text.h"
 #include "ui/view.h"
 
-static int draw_bar_keys(struct canvas *cv, int y, int x,
-	const struct bind *b, const struct screen *s)
+static int draw_bar_keys(struct canvas *cv, int y, int x, const struct bind *b,
+	const struct screen *s)
 {
 	char name[16];
 

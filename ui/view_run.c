@@ -119,7 +119,7 @@ static const struct job_sink view_sink = {
 
 void view_jobs_drop(struct view *v)
 {
-	list_each_safe(n, tmp, &v->jobs) {
+	list_each_safe (n, tmp, &v->jobs) {
 		struct view_job *vj = list_entry(n, struct view_job, node);
 
 		job_detach(vj->job);
@@ -207,9 +207,7 @@ static void view_names(const struct names *n, char *out, size_t len)
 	size_t at = 0;
 
 	for (int i = 0; i < show && at < len; i++) {
-		const char *join = i == 0		      ? ""
-				   : i == n->n - 1	      ? " and "
-							      : ", ";
+		const char *join = i == 0 ? "" : i == n->n - 1 ? " and " : ", ";
 
 		at += (size_t)snprintf(out + at, len - at, "%s%s", join,
 			n->name[i]);

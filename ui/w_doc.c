@@ -156,8 +156,7 @@ void w_doc_draw(const struct w_doc *d, struct canvas *cv, int y, int x, int h,
 			draw_text(cv, row, x + p->col, room, p->role,
 				d->arena + p->text);
 		else if (p->kind == W_DOC_METER)
-			draw_meter(cv, row, x + p->col, room, p->part,
-				p->role);
+			draw_meter(cv, row, x + p->col, room, p->part, p->role);
 		else
 			draw_spark(cv, row, x + p->col, room, p->values, p->n,
 				p->part, p->role);

@@ -38,8 +38,8 @@ void w_doc_fini(struct w_doc *d);
 void w_doc_line(struct w_doc *d);
 /* A heading on a line of its own, a free line before it. */
 void w_doc_head(struct w_doc *d, const char *title);
-void w_doc_text(struct w_doc *d, int col, enum role role, const char *fmt,
-	...) __attribute__((format(printf, 4, 5)));
+void w_doc_text(struct w_doc *d, int col, enum role role, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 /* Right-aligned in width columns from col. */
 void w_doc_right(struct w_doc *d, int col, int width, enum role role,
 	const char *text);

@@ -83,8 +83,7 @@ static int head_count(struct canvas *cv, int y, int x, size_t n,
 	if (!n)
 		return x;
 	return x + 2 +
-	       draw_textf(cv, y, x, 20, role, "%zu %s", n,
-		       guest_state_name(s));
+	       draw_textf(cv, y, x, 20, role, "%zu %s", n, guest_state_name(s));
 }
 
 static void head_guests(struct canvas *cv, int y, const struct model *m)

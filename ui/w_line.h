@@ -24,7 +24,7 @@ struct w_line {
 	char text[W_LINE_MAX];
 	size_t len, cursor;
 	struct w_history *history; /* borrowed, may be NULL */
-	int at; /* in history; n = the line being typed */
+	int at;                    /* in history; n = the line being typed */
 	char typed[W_LINE_MAX];
 };
 

@@ -31,16 +31,15 @@ struct fake_guest *fake_find(struct engine *en, const char *name)
 	return NULL;
 }
 
-struct fake_guest *fake_add(struct engine *en, const char *name,
-	unsigned cpus, uint64_t memory)
+struct fake_guest *fake_add(struct engine *en, const char *name, unsigned cpus,
+	uint64_t memory)
 {
 	struct fake_guest *g;
 	size_t at = 0;
 
 	while (at < en->n && strcmp(en->guest[at].info.name, name) < 0)
 		at++;
-	memmove(&en->guest[at + 1], &en->guest[at],
-		(en->n - at) * sizeof(*g));
+	memmove(&en->guest[at + 1], &en->guest[at], (en->n - at) * sizeof(*g));
 	en->n++;
 	g = &en->guest[at];
 	memset(g, 0, sizeof(*g));
@@ -56,9 +55,10 @@ struct fake_guest *fake_add(struct engine *en, const char *name,
 	strcpy(g->conf.nets[0].name, "lan");
 	g->conf.nnets = 1;
 	g->conf.nets[0].nforwards = 1;
-	g->conf.nets[0].forwards[0] = (struct conf_forward){
-		.host_addr = "127.0.0.1", .host_port = 2222, .guest_port = 22
-	};
+	g->conf.nets[0].forwards[0] =
+		(struct conf_forward){ .host_addr = "127.0.0.1",
+			.host_port = 2222,
+			.guest_port = 22 };
 	return g;
 }
 
@@ -257,9 +257,12 @@ int engine_define(struct engine *en, const struct conf *c, bool replace,
 }
 
 static const enum guest_move fake_moves[] = {
-	[ENGINE_START] = MOVE_START, [ENGINE_STOP] = MOVE_STOP,
-	[ENGINE_KILL] = MOVE_KILL, [ENGINE_PAUSE] = MOVE_PAUSE,
-	[ENGINE_RESUME] = MOVE_RESUME, [ENGINE_RESET] = MOVE_RESET,
+	[ENGINE_START] = MOVE_START,
+	[ENGINE_STOP] = MOVE_STOP,
+	[ENGINE_KILL] = MOVE_KILL,
+	[ENGINE_PAUSE] = MOVE_PAUSE,
+	[ENGINE_RESUME] = MOVE_RESUME,
+	[ENGINE_RESET] = MOVE_RESET,
 	[ENGINE_UNDEFINE] = MOVE_UNDEFINE,
 };
 
@@ -372,8 +375,8 @@ int engine_stats(struct engine *en, const char *guest, struct guest_stats *out)
 			for (size_t i = 0; i < en->n; i++)
 				en->guest[i].cpu_percent *=
 					0.8 + 0.4 * drand48();
-			fake_pass(en, (unsigned)((now - en->live_ns) /
-						 NS_PER_MS));
+			fake_pass(en,
+				(unsigned)((now - en->live_ns) / NS_PER_MS));
 			en->live_ns = now;
 		}
 	}

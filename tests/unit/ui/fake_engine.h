@@ -8,6 +8,7 @@
 #define TESTS_UNIT_UI_FAKE_ENGINE_H
 
 #include "display/display.h"
+
 #include "vm/vm.h"
 
 #define FAKE_GUESTS 40
@@ -33,7 +34,7 @@ struct engine {
 	const char *broken;
 	bool live; /* stats follow the clock (for looking at it by hand) */
 	uint64_t live_ns;
-	unsigned commands; /* carried out */
+	unsigned commands;       /* carried out */
 	struct console *old[64]; /* consoles of earlier starts */
 	size_t nold;
 	/* what the last display calls got */
@@ -46,8 +47,8 @@ struct engine *fake_new(void);
 void fake_free(struct engine *en);
 
 /* Add a guest that is off (defined) with one disk and one NIC. */
-struct fake_guest *fake_add(struct engine *en, const char *name,
-	unsigned cpus, uint64_t memory);
+struct fake_guest *fake_add(struct engine *en, const char *name, unsigned cpus,
+	uint64_t memory);
 struct fake_guest *fake_find(struct engine *en, const char *name);
 /* Put it into a state as if it had run for uptime_s. */
 void fake_state(struct engine *en, const char *name, enum guest_state s,

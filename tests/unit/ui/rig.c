@@ -4,17 +4,21 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "vm/base/clock.h"
+#include "vm/base/sizes.h"
+
 #include "ui/text.h"
 #include "ui/tscreen.h"
 #include "ui/w_head.h"
-#include "vm/base/clock.h"
-#include "vm/base/sizes.h"
 
 static void rig_host(struct rig *r)
 {
 	r->app.model->host = (struct host){
-		.name = "deck", .cpus = 8, .cpu_percent = 41.5,
-		.memory_bytes = 32 * GiB, .memory_used_bytes = 11 * GiB,
+		.name = "deck",
+		.cpus = 8,
+		.cpu_percent = 41.5,
+		.memory_bytes = 32 * GiB,
+		.memory_used_bytes = 11 * GiB,
 		.load = { 1.25, 0.9, 0.75 },
 	};
 }
@@ -24,7 +28,7 @@ void rig_second(struct rig *r)
 	fake_pass(r->en, 1000);
 	model_sample(r->app.model);
 	rig_host(r);
-	list_each_safe(n, tmp, &r->app.views)
+	list_each_safe (n, tmp, &r->app.views)
 		view_tick(view_of(n));
 	rig_pump(r);
 }
@@ -67,7 +71,7 @@ void rig_pump(struct rig *r)
 	for (int i = 0; i < 4000 && quiet < 3; i++) {
 		bool busy = !list_empty(&r->app.tasks) && !r->en->held.done;
 
-		list_each(n, &r->app.views)
+		list_each (n, &r->app.views)
 			busy |= view_of(n)->dirty &&
 				(!view_of(n)->out->queued ||
 					view_of(n)->out->queued(
@@ -116,12 +120,16 @@ static void heard_raw(void *arg, enum proto_raw how)
 }
 
 static const struct job_sink heard_sink = { .out = heard_out,
-	.err = heard_err, .done = heard_done, .raw = heard_raw };
+	.err = heard_err,
+	.done = heard_done,
+	.raw = heard_raw };
 
 struct job *rig_begin(struct rig *r, struct heard *h, const char *line)
 {
 	struct proto_request q = { .cwd = strdup("/tmp"),
-		.term = strdup("xterm"), .rows = 24, .cols = 80 };
+		.term = strdup("xterm"),
+		.rows = 24,
+		.cols = 80 };
 	struct job *j;
 
 	memset(h, 0, sizeof(*h));
@@ -164,14 +172,17 @@ static void seat_gone(void *arg)
 	view_free(v, true);
 }
 
-static const struct view_out seat_out = { seat_write, seat_queued,
-	seat_gone };
+static const struct view_out seat_out = { seat_write, seat_queued, seat_gone };
 
 void seat_open(struct seat *s, struct rig *r, const char *term, int rows,
 	int cols, bool utf8)
 {
-	struct view_opts o = { .term = term, .rows = rows, .cols = cols,
-		.utf8 = utf8, .out = &seat_out, .arg = s };
+	struct view_opts o = { .term = term,
+		.rows = rows,
+		.cols = cols,
+		.utf8 = utf8,
+		.out = &seat_out,
+		.arg = s };
 	struct err e = ERR_NONE;
 	VTermScreen *scr;
 

@@ -8,12 +8,13 @@
 
 #include <vterm.h>
 
-#include "fake_engine.h"
-#include "tests/unit/suite.h"
 #include "ui/app.h"
 #include "ui/job.h"
 #include "ui/model.h"
 #include "ui/view.h"
+
+#include "fake_engine.h"
+#include "tests/unit/suite.h"
 
 struct rig {
 	struct engine *en;

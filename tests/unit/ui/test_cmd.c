@@ -2,11 +2,13 @@
 /* The verb table, words into arguments, completion. */
 #include <errno.h>
 
-#include "tests/unit/suite.h"
+#include "vm/base/sizes.h"
+
 #include "ui/cmd.h"
 #include "ui/complete.h"
 #include "ui/help.h"
-#include "vm/base/sizes.h"
+
+#include "tests/unit/suite.h"
 
 static int parse(const char *line, struct cmd_args *a, struct err *e)
 {
@@ -134,8 +136,8 @@ START_TEST (distance_counts_edits_and_swaps) {
 	ck_assert_uint_eq(words_distance("strat", "start"), 1);
 	ck_assert_uint_eq(words_distance("stat", "start"), 1);
 	ck_assert_uint_eq(words_distance("", "abc"), 3);
-	ck_assert_uint_eq(
-		words_distance("a", "0123456789012345678901234567890123456789"),
+	ck_assert_uint_eq(words_distance("a",
+				  "0123456789012345678901234567890123456789"),
 		99);
 }
 END_TEST
@@ -207,5 +209,4 @@ SUITE("ui/cmd", every_verb_is_whole_and_named_once,
 	what_takes_power_or_definitions_away_asks, options_may_stand_anywhere,
 	mistakes_are_named_with_the_usage, an_alias_is_the_verb,
 	words_keep_quotes_together, distance_counts_edits_and_swaps,
-	completion_offers_what_the_table_says,
-	help_names_every_verb_and_option)
+	completion_offers_what_the_table_says, help_names_every_verb_and_option)

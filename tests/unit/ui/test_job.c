@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <jansson.h>
 
-#include "rig.h"
 #include "vm/base/sizes.h"
+
+#include "rig.h"
 
 START_TEST (start_moves_a_guest_and_says_nothing) {
 	struct rig r;
@@ -120,10 +121,9 @@ static json_t *list_find(json_t *a, const char *name)
 	size_t i;
 	json_t *j;
 
-	json_array_foreach(a, i, j)
-		if (!strcmp(json_string_value(json_object_get(j, "name")),
-			    name))
-			return j;
+	json_array_foreach(a, i,
+		j) if (!strcmp(json_string_value(json_object_get(j, "name")),
+			       name)) return j;
 	return NULL;
 }
 
@@ -153,8 +153,8 @@ START_TEST (list_json_has_what_scripts_rely_on) {
 	ck_assert(cpu > 230 && cpu < 232);
 	ck_assert_str_eq(json_string_value(json_object_get(j, "state")),
 		"running");
-	ck_assert_int_eq(json_integer_value(json_object_get(j,
-				 "disk_read_bytes")),
+	ck_assert_int_eq(json_integer_value(
+				 json_object_get(j, "disk_read_bytes")),
 		3 * 48000000);
 	j = list_find(a, "legacy");
 	ck_assert(json_real_value(json_object_get(j, "cpu_percent")) == 0);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Bytes of terminals into keys, and keys of a guest's keyboard. */
-#include "tests/unit/suite.h"
+#include "vm/base/clock.h"
+#include "vm/base/sizes.h"
+
 #include "ui/cp437.h"
 #include "ui/keys.h"
 #include "ui/text.h"
-#include "vm/base/clock.h"
-#include "vm/base/sizes.h"
+
+#include "tests/unit/suite.h"
 
 static struct key next(struct keys *k, const char *bytes)
 {
@@ -24,19 +26,27 @@ START_TEST (common_sequences_are_known_on_every_terminal) {
 		int code;
 		bool shift, alt, ctrl;
 	} t[] = {
-		{ "\033[A", K_UP, 0, 0, 0 }, { "\033OA", K_UP, 0, 0, 0 },
+		{ "\033[A", K_UP, 0, 0, 0 },
+		{ "\033OA", K_UP, 0, 0, 0 },
 		{ "\033[1;5B", K_DOWN, 0, 0, 1 },
 		{ "\033[5~", K_PGUP, 0, 0, 0 },
 		{ "\033[5;2~", K_PGUP, 1, 0, 0 },
 		{ "\033[6;3~", K_PGDN, 0, 1, 0 },
-		{ "\033[H", K_HOME, 0, 0, 0 }, { "\033[1~", K_HOME, 0, 0, 0 },
-		{ "\033[Z", K_BACKTAB, 0, 0, 0 }, { "\033OP", K_F1, 0, 0, 0 },
-		{ "\033[15~", K_F5, 0, 0, 0 }, { "\033[24~", K_F12, 0, 0, 0 },
-		{ "\033[[B", K_F2, 0, 0, 0 }, { "\033[3~", K_DEL, 0, 0, 0 },
-		{ "\033x", 'x', 0, 1, 0 }, { "a", 'a', 0, 0, 0 },
-		{ "\n", K_ENTER, 0, 0, 0 }, { "\r", K_ENTER, 0, 0, 0 },
+		{ "\033[H", K_HOME, 0, 0, 0 },
+		{ "\033[1~", K_HOME, 0, 0, 0 },
+		{ "\033[Z", K_BACKTAB, 0, 0, 0 },
+		{ "\033OP", K_F1, 0, 0, 0 },
+		{ "\033[15~", K_F5, 0, 0, 0 },
+		{ "\033[24~", K_F12, 0, 0, 0 },
+		{ "\033[[B", K_F2, 0, 0, 0 },
+		{ "\033[3~", K_DEL, 0, 0, 0 },
+		{ "\033x", 'x', 0, 1, 0 },
+		{ "a", 'a', 0, 0, 0 },
+		{ "\n", K_ENTER, 0, 0, 0 },
+		{ "\r", K_ENTER, 0, 0, 0 },
 		{ "\b", K_BACKSPACE, 0, 0, 0 },
-		{ "\177", K_BACKSPACE, 0, 0, 0 }, { "\003", 3, 0, 0, 0 },
+		{ "\177", K_BACKSPACE, 0, 0, 0 },
+		{ "\003", 3, 0, 0, 0 },
 		{ "\xc3\xbc", 0xfc, 0, 0, 0 },
 		{ "\xf0\x9f\x98\x80", 0x1f600, 0, 0, 0 },
 		{ "\033[99~", K_UNKNOWN, 0, 0, 0 },
@@ -102,8 +112,9 @@ START_TEST (rubbish_is_taken_apart_and_never_sticks) {
 
 		for (size_t n = 0; n < sizeof(b); n++) {
 			seed = seed * 1103515245 + 12345;
-			b[n] = seed >> 16 & 3 ? (uint8_t)(seed >> 20)
-					      : (uint8_t) "\033[O;"[seed >> 18 & 3];
+			b[n] = seed >> 16 & 3
+				       ? (uint8_t)(seed >> 20)
+				       : (uint8_t) "\033[O;"[seed >> 18 & 3];
 		}
 		keys_put(&k, b, sizeof(b));
 		while (keys_next(&k, false, &out))
@@ -121,14 +132,16 @@ START_TEST (keys_become_names_of_a_us_keyboard) {
 		struct key k;
 		const char *name;
 	} t[] = {
-		{ { .code = 'a' }, "a" }, { { .code = 'Z' }, "shift-z" },
-		{ { .code = '%' }, "shift-5" }, { { .code = '-' }, "minus" },
-		{ { .code = 3 }, "ctrl-c" }, { { .code = 'x', .alt = true },
-						     "alt-x" },
-		{ { .code = K_F2, .ctrl = true, .alt = true },
-			"ctrl-alt-f2" },
+		{ { .code = 'a' }, "a" },
+		{ { .code = 'Z' }, "shift-z" },
+		{ { .code = '%' }, "shift-5" },
+		{ { .code = '-' }, "minus" },
+		{ { .code = 3 }, "ctrl-c" },
+		{ { .code = 'x', .alt = true }, "alt-x" },
+		{ { .code = K_F2, .ctrl = true, .alt = true }, "ctrl-alt-f2" },
 		{ { .code = K_BACKTAB }, "shift-tab" },
-		{ { .code = K_DEL }, "delete" }, { { .code = ' ' }, "spc" },
+		{ { .code = K_DEL }, "delete" },
+		{ { .code = ' ' }, "spc" },
 	};
 	struct key none = { .code = 0xfc };
 	char buf[64];

@@ -4,10 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/suite.h"
-#include "ui/protocol.h"
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
+#include "ui/protocol.h"
+
+#include "tests/unit/suite.h"
 
 static void feed(struct proto_in *in, const void *data, size_t len)
 {
@@ -165,12 +167,18 @@ START_TEST (a_flush_sends_what_fits_and_tells_who_is_gone) {
 END_TEST
 
 START_TEST (a_request_survives_the_way) {
-	char a0[] = "define", a1[] = "gr\xc3\xbc\xc3\x9f \"x\".ini", cwd[] = "/tmp",
-	     term[] = "xterm";
+	char a0[] = "define", a1[] = "gr\xc3\xbc\xc3\x9f \"x\".ini",
+	     cwd[] = "/tmp", term[] = "xterm";
 	char *argv[] = { a0, a1, NULL }, *json;
-	struct proto_request q = { .argc = 2, .argv = argv, .cwd = cwd,
-		.term = term, .tty = true, .utf8 = true, .rows = 50,
-		.cols = 132 }, r;
+	struct proto_request q = { .argc = 2,
+		.argv = argv,
+		.cwd = cwd,
+		.term = term,
+		.tty = true,
+		.utf8 = true,
+		.rows = 50,
+		.cols = 132 },
+			     r;
 	struct err e = ERR_NONE;
 
 	ck_assert_int_eq(proto_request_format(&q, &json), 0);

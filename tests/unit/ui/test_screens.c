@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a person sees and what keys do, on terminals of several kinds. */
-#include "rig.h"
-
 #include <errno.h>
 
 #include "vm/base/sizes.h"
+
+#include "rig.h"
 
 START_TEST (the_table_of_guests_at_80x24) {
 	struct rig r;
@@ -136,8 +136,7 @@ START_TEST (no_single_key_changes_what_runs_for_the_worse) {
 				seat_type(&s, "q");
 		}
 		seat_type(&s, "\x03");
-		ck_assert_msg(r.en->commands == 0, "key '%c' did something",
-			c);
+		ck_assert_msg(r.en->commands == 0, "key '%c' did something", c);
 	}
 	seat_close(&s);
 	rig_fini(&r);
@@ -172,8 +171,8 @@ START_TEST (a_tag_stays_on_its_guest_when_the_order_changes) {
 	for (int y = 0; y < 24; y++)
 		if (strstr(seat_row(&s, y), " running "))
 			ck_assert_msg((strchr(seat_row(&s, y), '*') != NULL) ==
-					      (strstr(seat_row(&s, y),
-						       "db ") != NULL),
+					      (strstr(seat_row(&s, y), "db ") !=
+						      NULL),
 				"%s", seat_row(&s, y));
 	ck_assert_shows(&s, "1 tagged");
 	seat_close(&s);
@@ -559,9 +558,8 @@ START_TEST (no_guests_at_all_tells_how_to_define_one) {
 }
 END_TEST
 
-SUITE("ui/screens", the_table_of_guests_at_80x24,
-	the_table_of_guests_at_200x50, a_vt100_without_utf8_gets_plain_signs,
-	a_page_at_80x24_and_its_parts,
+SUITE("ui/screens", the_table_of_guests_at_80x24, the_table_of_guests_at_200x50,
+	a_vt100_without_utf8_gets_plain_signs, a_page_at_80x24_and_its_parts,
 	a_page_at_200x50_shows_the_parts_beside_each_other,
 	help_is_made_of_the_tables, killing_asks_first_and_enter_means_no,
 	no_single_key_changes_what_runs_for_the_worse,
@@ -570,8 +568,7 @@ SUITE("ui/screens", the_table_of_guests_at_80x24,
 	a_filter_hides_the_others_and_escape_shows_all,
 	sorting_by_cpu_puts_the_busiest_first,
 	a_typed_line_runs_the_same_verb_and_tells_its_error,
-	long_output_becomes_a_page_to_read,
-	the_serial_console_shows_and_types,
+	long_output_becomes_a_page_to_read, the_serial_console_shows_and_types,
 	old_questions_of_a_guest_are_not_answered_again,
 	serial_output_can_be_scrolled_back,
 	a_guest_that_is_started_anew_gets_a_fresh_console,

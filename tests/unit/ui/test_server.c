@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "rig.h"
+#include "vm/base/bytes.h"
+#include "vm/base/sizes.h"
+
 #include "ui/client.h"
 #include "ui/paths.h"
 #include "ui/server.h"
-#include "vm/base/bytes.h"
-#include "vm/base/sizes.h"
+
+#include "rig.h"
 
 /* A server without its process: the loop runs when a test says so. */
 struct den {
@@ -39,8 +41,8 @@ static void den_init(struct den *d)
 static void den_pump(struct den *d)
 {
 	for (int i = 0; i < 200; i++)
-		loop_run_once(d->s.loop, list_empty(&den_app(d)->tasks) ? 0
-									: 10);
+		loop_run_once(d->s.loop,
+			list_empty(&den_app(d)->tasks) ? 0 : 10);
 }
 
 static void den_fini(struct den *d)
@@ -114,7 +116,7 @@ static bool gone(int fd)
 
 #define REQUEST(argv) "{\"cwd\":\"/tmp\",\"argv\":[" argv "]}"
 #define ATTACH                                                                 \
-	"{\"cwd\":\"/\",\"argv\":[\"attach\"],\"tty\":true,\"utf8\":true,"      \
+	"{\"cwd\":\"/\",\"argv\":[\"attach\"],\"tty\":true,\"utf8\":true,"     \
 	"\"term\":\"xterm-256color\",\"rows\":24,\"cols\":80}"
 
 START_TEST (a_client_asks_and_is_answered_and_let_go) {
@@ -157,10 +159,10 @@ START_TEST (who_breaks_the_rules_is_dropped_and_others_go_on) {
 		const char *bytes;
 		size_t len;
 	} bad[] = {
-		{ "\xff\xff\xff\xff\1", 5 },     /* a length beyond all */
-		{ "\0\0\0\0\x63", 5 },           /* no such type */
-		{ "\1\0\0\0\2x", 6 },            /* input before a request */
-		{ "\0\0\0\0\x10", 5 },           /* what a server says */
+		{ "\xff\xff\xff\xff\1", 5 },      /* a length beyond all */
+		{ "\0\0\0\0\x63", 5 },            /* no such type */
+		{ "\1\0\0\0\2x", 6 },             /* input before a request */
+		{ "\0\0\0\0\x10", 5 },            /* what a server says */
 		{ "GET / HTTP/1.1\r\n\r\n", 18 }, /* somebody's browser */
 	};
 	struct den d;
@@ -329,8 +331,7 @@ START_TEST (the_state_folder_can_be_moved_and_must_be_short) {
 	unsetenv("XDG_STATE_HOME");
 	setenv("HOME", "/h", 1);
 	ck_assert_int_eq(paths_init(&p, &e), 0);
-	ck_assert_str_eq(p.socket,
-		"/h/.local/state/guestdeck/run/server.sock");
+	ck_assert_str_eq(p.socket, "/h/.local/state/guestdeck/run/server.sock");
 	suite_rm(dir);
 }
 END_TEST
