@@ -9,7 +9,8 @@
  *
  * Both ways go frames: a letter, three bytes of length (little endian), data.
  * To us: A argument, E environment, D folder, T terminal "ROWS COLS", F
- * "OUTER INNER" ports, G go, I input (empty = end), W new size, S signal.
+ * "OUTER INNER" ports, G go, I input (empty = end), W new size, S signal, N
+ * nothing (its interrupt is what counts).
  * From us: H ready, O output, R error output, X exit status, M a message.
  */
 #include <arpa/inet.h>
