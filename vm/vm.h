@@ -74,7 +74,10 @@ struct engine_command {
 	void *arg;
 };
 
-/* Queue a command (copied). Thread: any. */
+/*
+ * Queue a command (copied). Thread: any. Once engine_free() has begun it ends
+ * with ECANCELED, then done() is called from in here.
+ */
 void engine_command(struct engine *en, const struct engine_command *c);
 
 /* The same, waiting for the end. Not from the engine's or a loop's thread. */

@@ -55,7 +55,7 @@ int kvm_coalesce(struct kvm_vm *vm, uint64_t addr, uint64_t len, bool on)
 bool kvm_coalesced_any(struct kvm_vm *vm)
 {
 	struct kvm_coalesced_mmio_ring *r =
-		atomic_load_explicit(&vm->ring, memory_order_relaxed);
+		atomic_load_explicit(&vm->ring, memory_order_acquire);
 
 	return r && __atomic_load_n(&r->first, __ATOMIC_ACQUIRE) !=
 			    __atomic_load_n(&r->last, __ATOMIC_ACQUIRE);

@@ -13,6 +13,8 @@
 
 #include "vm/base/sizes.h"
 
+#include "display/display.h"
+
 #include "vm/dev/lpc.h"
 #include "vm/dev/rtc.h"
 #include "vm/machine/board_impl.h"
@@ -83,6 +85,12 @@ void board_free(struct board *b)
 		return;
 	if (b->vcpus)
 		vcpus_stop(b->vcpus);
+	/*
+	 * The display's thread looks at the screen, and with it at the ring
+	 * of gathered writes, which is in the vCPUs' memory.
+	 */
+	if (b->o.display)
+		display_set_source(b->o.display, NULL);
 	if (b->io_runs)
 		all_devices(b, EACH_QUIESCE);
 	while (b->stages_up > 0)

@@ -92,6 +92,13 @@ static void load_definition(struct engine *en, const char *file)
 	snprintf(path, sizeof(path), "%s/guests/%s", en->dir, file);
 	if (conf_read(path, c, &e) < 0) {
 		note_broken(en, e.msg);
+	} else if (strlen(c->name) + 4 != strlen(file) ||
+		   strncmp(c->name, file, strlen(c->name)) != 0) {
+		/* undefine would leave it, replace would write another one */
+		err_set(&e, EINVAL,
+			"%s: holds guest \"%s\": rename the file to %s.ini",
+			path, c->name, c->name);
+		note_broken(en, e.msg);
 	} else if (engine_find(en, c->name)) {
 		err_set(&e, EEXIST,
 			"%s: guest \"%s\" is defined twice: "
@@ -196,7 +203,9 @@ static void run_commands(void *arg)
 		struct guest *g = engine_find(en, cmd->c.guest);
 		char why[CONF_NAME_MAX + 64];
 
-		if (!g) {
+		if (en->closing) {
+			refuse(cmd, ECANCELED, "the server is ending");
+		} else if (!g) {
 			snprintf(why, sizeof(why),
 				"no guest named \"%s\": see `guestdeck list`",
 				cmd->c.guest);
@@ -273,6 +282,9 @@ static void force_all_off(void *arg)
 {
 	struct engine *en = arg;
 
+	lock_take(&en->lock);
+	en->closing = true;
+	lock_drop(&en->lock);
 	run_commands(en);
 	list_each (n, &en->guests)
 		guest_force_off(list_entry(n, struct guest, node));
@@ -373,6 +385,7 @@ int engine_define(struct engine *en, const struct conf *c, bool replace,
 void engine_command(struct engine *en, const struct engine_command *c)
 {
 	struct command *cmd = malloc(sizeof(*cmd));
+	bool closing;
 
 	if (!cmd) {
 		struct err e = ERR_NONE;
@@ -384,9 +397,14 @@ void engine_command(struct engine *en, const struct engine_command *c)
 	}
 	cmd->c = *c;
 	lock_take(&en->lock);
-	list_add_tail(&en->commands, &cmd->node);
+	closing = en->closing;
+	if (!closing)
+		list_add_tail(&en->commands, &cmd->node);
 	lock_drop(&en->lock);
-	loop_call_schedule(&en->command_call);
+	if (closing)
+		refuse(cmd, ECANCELED, "the server is ending");
+	else
+		loop_call_schedule(&en->command_call);
 }
 
 struct waiter {

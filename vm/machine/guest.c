@@ -16,6 +16,11 @@
 /* How long "stopping" is shown when nobody waits for the power-off. */
 #define STOP_SHOWN_NS (60 * NS_PER_S)
 
+/* The n-th reboot within CALM of the one before it waits n steps. */
+#define REBOOT_CALM_NS (10 * NS_PER_S)
+#define REBOOT_STEP_NS (50 * NS_PER_MS)
+#define REBOOT_STEPS   20
+
 static void set_state(struct guest *g, enum guest_state s, const char *why)
 {
 	struct engine *en = g->en;
@@ -157,6 +162,70 @@ static int do_reset(struct guest *g, enum guest_state to, struct err *e)
 	return 0;
 }
 
+/*
+ * A guest that does nothing but reboot would keep the engine's thread busy
+ * with laying out its memory: each reboot soon after another waits longer.
+ * True when it may be done now, else a timer looks again.
+ */
+static bool reboot_due(struct guest *g, bool now_anyway)
+{
+	uint64_t now = clock_now_ns(), due;
+
+	if (now - g->rebooted_ns > REBOOT_CALM_NS)
+		g->quick_reboots = 0;
+	due = g->rebooted_ns + g->quick_reboots * REBOOT_STEP_NS;
+	if (now < due && !now_anyway) {
+		atomic_fetch_or(&g->requests, 1U << CORE_RESET);
+		loop_timer_arm(&g->reboot_timer, due);
+		return false;
+	}
+	if (g->quick_reboots < REBOOT_STEPS)
+		g->quick_reboots++;
+	g->rebooted_ns = now;
+	return true;
+}
+
+static void reboot(struct guest *g, bool now_anyway)
+{
+	struct err e = ERR_NONE;
+	int to = guest_state_next(g->state, MOVE_GUEST_RESET, &e);
+
+	if (to < 0 || !reboot_due(g, now_anyway))
+		return;
+	log_msg(g->log, LOG_INFO, "guest rebooted");
+	lock_take(&g->en->lock);
+	g->reboots++;
+	lock_drop(&g->en->lock);
+	if (do_reset(g, (enum guest_state)to, &e) >= 0)
+		engine_tell(g->en, ENGINE_EV_REBOOT, g->conf.name, g->state,
+			NULL);
+}
+
+/* Carry out what the guest asked for; the gravest first. */
+static void handle_requests(struct guest *g, bool now_anyway)
+{
+	unsigned req = atomic_exchange(&g->requests, 0);
+	char why[sizeof(g->crash_why)];
+
+	if (!g->board || !req)
+		return;
+	if (req & 1U << CORE_CRASH) {
+		lock_take(&g->crash_lock);
+		memcpy(why, g->crash_why, sizeof(why));
+		lock_drop(&g->crash_lock);
+		end(g, GUEST_CRASHED, why);
+	} else if (req & 1U << CORE_POWEROFF) {
+		end(g, GUEST_OFF, NULL);
+	} else if (req & 1U << CORE_RESET) {
+		reboot(g, now_anyway);
+	}
+}
+
+static void requests_came(void *arg)
+{
+	handle_requests(arg, false);
+}
+
 static const enum guest_move verb_moves[] = {
 	[ENGINE_START] = MOVE_START,
 	[ENGINE_STOP] = MOVE_STOP,
@@ -170,8 +239,14 @@ static const enum guest_move verb_moves[] = {
 void guest_command(struct guest *g, struct command *cmd)
 {
 	struct err e = ERR_NONE;
-	int to = guest_state_next(g->state, verb_moves[cmd->c.verb], &e);
+	int to;
 
+	/*
+	 * What the guest asked for comes first: a guest that powered itself
+	 * off as it was being paused is not to be resumed past that.
+	 */
+	handle_requests(g, true);
+	to = guest_state_next(g->state, verb_moves[cmd->c.verb], &e);
 	if (to < 0) {
 		err_prefix(&e, "%s", g->conf.name);
 		finish(cmd, &e);
@@ -232,38 +307,6 @@ void guest_request(void *arg, enum core_request what, const char *why)
 	loop_call_schedule(&g->request_call);
 }
 
-/* Engine thread: what the guest asked for; the gravest first. */
-static void handle_requests(void *arg)
-{
-	struct guest *g = arg;
-	unsigned req = atomic_exchange(&g->requests, 0);
-	struct err e = ERR_NONE;
-	char why[sizeof(g->crash_why)];
-	int to;
-
-	if (!g->board || !req)
-		return;
-	if (req & 1U << CORE_CRASH) {
-		lock_take(&g->crash_lock);
-		memcpy(why, g->crash_why, sizeof(why));
-		lock_drop(&g->crash_lock);
-		end(g, GUEST_CRASHED, why);
-	} else if (req & 1U << CORE_POWEROFF) {
-		end(g, GUEST_OFF, NULL);
-	} else if (req & 1U << CORE_RESET) {
-		log_msg(g->log, LOG_INFO, "guest rebooted");
-		to = guest_state_next(g->state, MOVE_GUEST_RESET, &e);
-		if (to < 0)
-			return;
-		lock_take(&g->en->lock);
-		g->reboots++;
-		lock_drop(&g->en->lock);
-		if (do_reset(g, (enum guest_state)to, &e) >= 0)
-			engine_tell(g->en, ENGINE_EV_REBOOT, g->conf.name,
-				g->state, NULL);
-	}
-}
-
 struct guest *guest_new(struct engine *en, const struct conf *c)
 {
 	struct guest *g = calloc(1, sizeof(*g));
@@ -276,13 +319,15 @@ struct guest *guest_new(struct engine *en, const struct conf *c)
 	list_init(&g->stops);
 	lock_init(&g->crash_lock, "crash", LOCK_LOG);
 	loop_timer_init(&g->stop_timer, en->loop, stop_timer_fired, g);
-	loop_call_init(&g->request_call, en->loop, handle_requests, g);
+	loop_timer_init(&g->reboot_timer, en->loop, requests_came, g);
+	loop_call_init(&g->request_call, en->loop, requests_came, g);
 	return g;
 }
 
 void guest_free(struct guest *g)
 {
 	loop_timer_disarm(&g->stop_timer);
+	loop_timer_disarm(&g->reboot_timer);
 	loop_call_cancel(&g->request_call);
 	share_put(g->en, g->serial);
 	share_put(g->en, g->virtcon);

@@ -135,6 +135,7 @@ int guest_bring_up(struct guest *g, struct err *e)
 	g->crash_why[0] = 0;
 	atomic_store(&g->requests, 0);
 	g->stop_shown_until_ns = 0;
+	g->quick_reboots = 0;
 	r = make_surroundings(g, e);
 	if (r >= 0) {
 		o.log = g->log;
@@ -174,6 +175,7 @@ void guest_take_down(struct guest *g)
 		g->rtc_offset_s = board_rtc_offset_s(b);
 	board_free(b);
 	loop_call_cancel(&g->request_call);
+	loop_timer_disarm(&g->reboot_timer);
 	atomic_store(&g->requests, 0);
 	if (display)
 		display_close(display->ptr);

@@ -58,6 +58,9 @@ struct guest {
 	struct list stops; /* ENGINE_STOP commands that wait for power-off */
 	struct loop_timer stop_timer;
 	uint64_t stop_shown_until_ns;
+	uint64_t rebooted_ns; /* when it last reset itself */
+	unsigned quick_reboots;
+	struct loop_timer reboot_timer; /* a reset that waits */
 	struct loop_call request_call;
 
 	/* from the guest's threads */
@@ -77,6 +80,7 @@ struct engine {
 	struct list guests;
 	struct list shared;
 	struct list commands; /* struct command, waiting */
+	bool closing;         /* no command is carried out any more */
 	struct loop_call command_call;
 	char **broken;
 	size_t nbroken;
