@@ -31,7 +31,8 @@ CHECK_CFLAGS = $(call once,CHECK_CFLAGS,$(shell pkg-config --cflags check))
 CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
 
 OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
-CFLAGS ?= $(OPT) -g
+# Lists link nodes into structs of any type: see container_of() in list.h.
+CFLAGS ?= $(OPT) -g -fno-strict-aliasing
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings $(WERROR)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
