@@ -80,7 +80,7 @@ static int list_pick(struct job *j, struct model_guest ***out)
 	int have = 0;
 
 	if (n >= 0)
-		v = calloc((size_t)n + 1, sizeof(*v));
+		v = calloc((size_t)n + 1, sizeof(void *));
 	if (!v) {
 		job_fail(j, "%s", n < 0 ? e.msg : "out of memory");
 		free(g);

@@ -39,9 +39,7 @@ static void complete_operand(struct complete *c, const struct cmd_verb *v,
 	if (v->flags & CMD_GUEST && (nth == 0 || v->flags & CMD_MANY)) {
 		for (int i = 0; i < n; i++)
 			complete_add(c, names[i], begin);
-	} else if (v->flags & CMD_FILE) {
-		c->file = true;
-	} else if (!strcmp(v->name, "screenshot")) {
+	} else if (v->flags & CMD_FILE || !strcmp(v->name, "screenshot")) {
 		c->file = true;
 	} else if (!strcmp(v->name, "help")) {
 		complete_verbs(c, begin, in_console);

@@ -118,10 +118,10 @@ int guests_one(struct job *j, struct guest_info *out)
 	if (n > 1)
 		n = err_set(&e, EINVAL, "'%s' names %d guests, one is needed",
 			j->args.operand[0], n);
-	if (n < 0)
+	if (n < 1 || !g)
 		job_fail(j, "%s", e.msg);
 	else
 		*out = g[0];
 	free(g);
-	return n < 0 ? n : 0;
+	return n < 0 ? n : n ? 0 : -ENOENT;
 }

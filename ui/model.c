@@ -93,7 +93,7 @@ void model_refresh(struct model *m)
 
 	if (n < 0)
 		return;
-	v = calloc((size_t)n + 1, sizeof(*v));
+	v = calloc((size_t)n + 1, sizeof(void *));
 	if (!v) {
 		free(info);
 		return;

@@ -27,11 +27,15 @@ static int paths_pick(char *out, size_t len, struct err *e)
 	} else if (xdg && *xdg == '/') { /* others are to be ignored */
 		n = snprintf(out, len, "%s/guestdeck", xdg);
 	} else {
-		const struct passwd *pw;
+		struct passwd pw, *found = NULL;
+		char buf[4096];
 
 		if (!home || *home != '/') {
-			pw = getpwuid(geteuid());
-			home = pw ? pw->pw_dir : NULL;
+			home = NULL;
+			if (!getpwuid_r(geteuid(), &pw, buf, sizeof(buf),
+				    &found) &&
+				found)
+				home = found->pw_dir;
 		}
 		if (!home)
 			return err_set(e, ENOENT,
@@ -83,7 +87,7 @@ static void paths_exe(char *out, size_t len)
 
 int paths_init(struct paths *p, struct err *e)
 {
-	char dir[PATHS_DIR_MAX], cwd[PATHS_DIR_MAX];
+	char dir[PATHS_DIR_MAX] = "", cwd[PATHS_DIR_MAX];
 	int r;
 
 	memset(p, 0, sizeof(*p));

@@ -104,7 +104,7 @@ static void guests_sync(struct scr_guests *s, bool force)
 
 	if (!force && s->generation == m->generation)
 		return;
-	v = realloc(s->row, (m->n + 1) * sizeof(*v));
+	v = realloc(s->row, (m->n + 1) * sizeof(void *));
 	s->n = 0;
 	if (!v)
 		return;
@@ -114,7 +114,7 @@ static void guests_sync(struct scr_guests *s, bool force)
 		if (guests_match_filter(s, m->guest[i]->info.name))
 			v[s->n++] = m->guest[i];
 	sorting = s;
-	qsort(v, (size_t)s->n, sizeof(*v), rows_cmp);
+	qsort(v, (size_t)s->n, sizeof(void *), rows_cmp);
 	for (int i = s->tags.n - 1; i >= 0; i--)
 		if (!model_find(m, s->tags.name[i]))
 			tag_drop(s, i);

@@ -102,7 +102,7 @@ static int pager_set(struct scr_pager *s, const char *title, size_t len,
 	if (!s->text)
 		return err_set(e, ENOMEM, "out of memory");
 	lines = pager_clean(s->text, text);
-	if (pager_lines(s, lines)) {
+	if (lines < 1 || pager_lines(s, lines)) {
 		free(s->text);
 		return err_set(e, ENOMEM, "out of memory");
 	}

@@ -41,6 +41,7 @@ static void server_accept(void *arg, uint32_t events)
 	int fd;
 
 	(void)events;
+	/* cppcheck-suppress nullPointer */
 	fd = accept4(s->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;

@@ -46,7 +46,7 @@ void theme_init(struct theme *t)
 		t->colors = COLORS;
 		use_default_colors();
 	}
-	for (short i = 0; i < ROLES; i++) {
+	for (int i = 0; i < ROLES; i++) {
 		const struct theme_spec *s = &specs[i];
 		short fg = t->colors >= 256 ? s->fg256 : s->fg8;
 		short bg = t->colors >= 256 ? s->bg256 : s->bg8;
