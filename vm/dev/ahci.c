@@ -40,6 +40,8 @@ static void reset_io(void *arg)
 	lock_drop(&a->lock);
 	a->paused = true;
 	drain_all(a);
+	for (unsigned i = 0; i < AHCI_PORTS; i++)
+		ahci_unpark(&a->port[i], -ECANCELED);
 	a->paused = paused;
 	lock_take(&a->lock);
 	msi_reset(&a->msi);
@@ -60,7 +62,7 @@ static void ahci_quiesce(struct device *d)
 {
 	struct ahci *a = container_of(d, struct ahci, dev);
 
-	a->paused = true;
+	a->paused = a->parking = true;
 	drain_all(a);
 }
 
@@ -68,7 +70,7 @@ static void ahci_resume(struct device *d)
 {
 	struct ahci *a = container_of(d, struct ahci, dev);
 
-	a->paused = false;
+	a->paused = a->parking = false;
 	loop_call_schedule(&a->kick);
 }
 
@@ -76,7 +78,7 @@ static void ahci_free(struct device *d)
 {
 	struct ahci *a = container_of(d, struct ahci, dev);
 
-	a->paused = true;
+	a->paused = a->parking = true;
 	drain_all(a);
 	loop_call_cancel(&a->kick);
 	pci_dev_del(&a->pci);
@@ -238,7 +240,7 @@ int ahci_attach(struct device *dev, unsigned port, struct blk *blk, bool cdrom,
 
 struct media_change {
 	struct ahci *ahci;
-	struct ahci_drive *drive;
+	struct ahci_port *port;
 	struct blk *blk;
 	struct blk_info info;
 	bool force;
@@ -249,7 +251,7 @@ static void change_io(void *arg)
 {
 	struct media_change *m = arg;
 	struct ahci *a = m->ahci;
-	struct ahci_drive *d = m->drive;
+	struct ahci_drive *d = &m->port->drive;
 	bool paused = a->paused, locked;
 
 	lock_take(&a->lock);
@@ -262,6 +264,7 @@ static void change_io(void *arg)
 	a->paused = true;
 	if (d->blk)
 		blk_drain(d->blk);
+	ahci_unpark(m->port, -EIO); /* its medium is gone */
 	a->paused = paused;
 	lock_take(&a->lock);
 	set_medium(d, m->blk, &m->info);
@@ -290,7 +293,7 @@ int ahci_set_media(struct device *dev, unsigned port, struct blk *blk,
 		if (r)
 			return r;
 	}
-	m.drive = &a->port[port].drive;
+	m.port = &a->port[port];
 	loop_sync(a->core->io, change_io, &m);
 	if (m.result)
 		return err_set(e, EBUSY,

@@ -407,22 +407,53 @@ static int rw_part(struct ahci_cmd *c)
 	return 0;
 }
 
+/* The next part, or an error when nobody waits for the rest. */
+static int rw_continue(struct ahci_cmd *c)
+{
+	struct ahci_port *p = c->port;
+	bool stale;
+
+	lock_take(&p->ahci->lock);
+	stale = c->epoch != p->epoch;
+	lock_drop(&p->ahci->lock);
+	return stale ? -ECANCELED : rw_part(c);
+}
+
+/*
+ * A guest may ask for gigabytes in one command: who pauses or ends it waits
+ * for the part that is under way only.
+ */
 static void rw_done(struct blk_req *req, int err)
 {
 	struct ahci_cmd *c = req->arg;
 	struct ahci_port *p = c->port;
-	bool stale;
 
 	if (!err && c->left) {
-		lock_take(&p->ahci->lock);
-		stale = c->epoch != p->epoch; /* nobody waits for the rest */
-		lock_drop(&p->ahci->lock);
-		err = stale ? -ECANCELED : rw_part(c);
+		if (p->ahci->parking) {
+			c->parked = true;
+			return;
+		}
+		err = rw_continue(c);
 		if (!err)
 			return;
 	}
 	c->next(c, err);
 	ahci_port_run(p);
+}
+
+void ahci_unpark(struct ahci_port *p, int err)
+{
+	for (unsigned i = 0; p->cmd && i < AHCI_SLOTS; i++) {
+		struct ahci_cmd *c = &p->cmd[i];
+		int r;
+
+		if (!c->parked)
+			continue;
+		c->parked = false;
+		r = err ? err : rw_continue(c);
+		if (r)
+			c->next(c, r);
+	}
 }
 
 void ahci_rw(struct ahci_cmd *c, enum blk_op op, uint64_t off, uint64_t len,
@@ -607,6 +638,8 @@ void ahci_kick(void *arg)
 			continue;
 		if (p->drive.blk)
 			blk_plug(p->drive.blk);
+		if (!a->parking)
+			ahci_unpark(p, 0);
 		ahci_port_run(p);
 		if (p->drive.blk)
 			blk_unplug(p->drive.blk);

@@ -86,6 +86,7 @@ struct ahci_cmd {
 	struct ata_task in, out;
 	uint8_t cdb[16];
 	bool ncq, pio_in;
+	bool parked;  /* a transfer that goes on when the guest does */
 	uint32_t pis; /* further PxIS bits for the result */
 	/* data: place in the PRD table */
 	gpa_t header, prdt;
@@ -162,7 +163,9 @@ struct ahci {
 	uint32_t ghc, is; /* guarded by lock */
 	bool level;       /* likewise: what was told, for messages */
 	bool intx;        /* likewise: the INTx line */
-	bool paused;      /* I/O thread only */
+	/* I/O thread only */
+	bool paused;  /* no command is begun */
+	bool parking; /* nor a further part of a transfer */
 };
 
 /* ahci_regs.c */
@@ -176,6 +179,8 @@ void ahci_idle_locked(struct ahci_port *p);
 /* ahci_cmd.c; I/O thread */
 void ahci_port_run(struct ahci_port *p);
 void ahci_kick(void *ahci);
+/* Go on with parked transfers, or end them with err. */
+void ahci_unpark(struct ahci_port *p, int err);
 void ahci_done(struct ahci_cmd *c); /* c->out is the result */
 void ahci_fail(struct ahci_cmd *c, uint8_t error);
 /* Post a D2H register FIS, if the port receives FISes. */

@@ -29,6 +29,7 @@ struct debugcon {
 	struct lock lock;  /* LOCK_DEVICE */
 	struct outbuf out; /* guarded by lock */
 	uint64_t dropped;  /* likewise */
+	struct log_limit limit;
 	/* I/O thread only */
 	char line[LINE_MAX_LEN];
 	unsigned line_len;
@@ -71,7 +72,7 @@ static void debugcon_room(void *arg)
 	struct debugcon *d = arg;
 
 	if (d->dropped)
-		log_msg(d->core->log, LOG_INFO,
+		log_limited(d->core->log, &d->limit, LOG_INFO,
 			"firmware log: %llu bytes dropped",
 			(unsigned long long)d->dropped);
 	d->dropped = 0;

@@ -65,7 +65,7 @@ enum {
 /* What a guest may set: 1906 to 2223, so that nanoseconds fit 64 bits. */
 #define TIME_MIN   INT64_C(-2000000000)
 #define TIME_MAX   INT64_C(8000000000)
-#define OFFSET_MAX INT64_C(3000000000)
+#define OFFSET_MAX RTC_OFFSET_MAX
 
 #define UIP_NS (244 * NS_PER_US)
 
@@ -511,8 +511,12 @@ int64_t rtc_offset_s(struct device *d)
 {
 	struct rtc *r = container_of(d, struct rtc, dev);
 
+	int64_t s;
+
 	LOCK_GUARD(&r->lock);
-	return floor_s(r->offset_ns + (int64_t)NS_PER_S / 2);
+	s = floor_s(r->offset_ns + (int64_t)NS_PER_S / 2);
+	/* a guest that set a far year must be one that can be started anew */
+	return s > OFFSET_MAX ? OFFSET_MAX : s < -OFFSET_MAX ? -OFFSET_MAX : s;
 }
 
 int rtc_new(struct core *core, const struct rtc_conf *conf, struct device **out,

@@ -13,6 +13,8 @@ enum rtc_boot {
 	RTC_BOOT_NET,
 };
 
+#define RTC_OFFSET_MAX INT64_C(3000000000) /* s, either way */
+
 struct rtc_conf {
 	unsigned cpus;
 	uint8_t boot[3];  /* enum rtc_boot, first to third */
@@ -28,7 +30,7 @@ int rtc_new(struct core *core, const struct rtc_conf *conf, struct device **out,
 
 /*
  * The guest's clock minus host UTC in seconds, as the guest last set it, to
- * be kept for the next start. Thread: any.
+ * be kept for the next start: at most RTC_OFFSET_MAX. Thread: any.
  */
 int64_t rtc_offset_s(struct device *d);
 

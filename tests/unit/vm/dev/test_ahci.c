@@ -592,6 +592,53 @@ START_TEST (quiet_device_starts_nothing_until_resumed) {
 }
 END_TEST
 
+/* Four parts of a transfer, the first of them under way. */
+static void begin_long_read(void)
+{
+	struct cmd r = { .command = 0x25,
+		.device = 0x40,
+		.count = 8192,
+		.len = 4 * MiB };
+
+	ahci_up();
+	memset(gmem_host(rig.core.gmem, DATA, 4 * MiB), 0, 4 * MiB);
+	disk->hold = true;
+	issue(0, 0, &r);
+	dev->ops->quiesce(dev);
+	disk->hold = false;
+}
+
+START_TEST (a_pause_waits_for_a_part_of_a_transfer_only) {
+	begin_long_read();
+	ck_assert_uint_eq(disk->ops[BLK_READ], 1);
+	devrig_io(&rig);
+	ck_assert_uint_eq(disk->ops[BLK_READ], 1);
+	ck_assert_uint_eq(preg(0, CI), 1);
+	dev->ops->resume(dev);
+	devrig_until(&rig, !preg(0, CI));
+	ck_assert_uint_eq(disk->ops[BLK_READ], 4);
+	ck_assert(same(disk, 0, 4 * MiB));
+	ahci_down();
+}
+END_TEST
+
+START_TEST (a_reset_ends_a_transfer_that_waits) {
+	begin_long_read();
+	dev->ops->reset(dev);
+	dev->ops->resume(dev);
+	devrig_io(&rig);
+	ck_assert_uint_eq(disk->ops[BLK_READ], 1);
+	ck_assert_uint_eq(preg(0, CMD) & 0x8000, 0);
+	ahci_down();
+}
+END_TEST
+
+START_TEST (a_paused_transfer_is_forgotten_at_the_end) {
+	begin_long_read();
+	ahci_down();
+}
+END_TEST
+
 START_TEST (touches_no_memory_unless_bus_master) {
 	struct cmd r = { .command = 0x25,
 		.device = 0x40,
@@ -868,6 +915,9 @@ SUITE("ahci", registers_are_what_firmware_expects,
 	link_reset_waits_for_what_runs, controller_reset_waits_for_what_runs,
 	software_reset_gives_the_signature, machine_reset_drains_and_resets,
 	quiet_device_starts_nothing_until_resumed,
+	a_pause_waits_for_a_part_of_a_transfer_only,
+	a_reset_ends_a_transfer_that_waits,
+	a_paused_transfer_is_forgotten_at_the_end,
 	touches_no_memory_unless_bus_master,
 	command_list_outside_memory_stops_the_port,
 	fis_that_is_none_stops_the_port,

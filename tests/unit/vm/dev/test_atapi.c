@@ -328,6 +328,33 @@ START_TEST (medium_changes_while_a_read_runs) {
 }
 END_TEST
 
+START_TEST (a_read_that_waits_ends_with_its_medium) {
+	uint8_t cdb[12] = { 0xa8, 0, 0, 0, 0, 0, 0, 0, 4, 0 }; /* 2 MiB */
+	struct cmd c = { .command = 0xa0,
+		.features = 1,
+		.cdb = cdb,
+		.len = 2 * MiB };
+	struct err e = ERR_NONE;
+	struct blk *big;
+
+	ahci_up();
+	big = fake_blk(rig.core.io, 4 * MiB);
+	ck_assert_int_eq(ahci_set_media(dev, 1, big, true, &e), 0);
+	PACKET(0, 0x00); /* takes the unit attention */
+	recover(1);
+	big->hold = true;
+	issue(1, 0, &c);
+	dev->ops->quiesce(dev);
+	ck_assert_uint_eq(big->ops[BLK_READ], 1);
+	ck_assert_int_eq(ahci_set_media(dev, 1, NULL, true, &e), 0);
+	blk_close(big);
+	dev->ops->resume(dev);
+	devrig_io(&rig);
+	ck_assert_uint_eq(key_of(preg(1, TFD)), 3);
+	ahci_down();
+}
+END_TEST
+
 START_TEST (media_changes_need_a_cd_drive) {
 	struct err e = ERR_NONE;
 
@@ -371,5 +398,6 @@ SUITE("atapi", identify_packet_tells_a_cd, reads_sectors,
 	large_medium_is_a_dvd, info_commands_answer, empty_drive_says_no_medium,
 	new_medium_is_told_once, events_are_polled_only,
 	locked_tray_stays_shut_unless_forced, guest_opens_and_shuts_the_tray,
-	medium_changes_while_a_read_runs, media_changes_need_a_cd_drive,
+	medium_changes_while_a_read_runs,
+	a_read_that_waits_ends_with_its_medium, media_changes_need_a_cd_drive,
 	disk_commands_on_a_cd_abort)

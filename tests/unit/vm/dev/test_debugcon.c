@@ -98,5 +98,37 @@ START_TEST (flood_is_dropped_and_told) {
 }
 END_TEST
 
+START_TEST (a_flood_does_not_fill_the_log) {
+	struct err e = ERR_NONE;
+	char *dir = suite_tmp();
+	const char *path = suite_path(dir, "log");
+	struct console *con;
+	unsigned lines = 0;
+	uint8_t *text;
+	size_t len;
+
+	devrig_init(&rig, MiB);
+	log_close(rig.core.log);
+	ck_assert_int_eq(log_open(path, &rig.core.log, &e), 0);
+	ck_assert_int_eq(console_new(NULL, &con, &e), 0);
+	ck_assert_int_eq(debugcon_new(&rig.core, con, &dev, &e), 0);
+	for (unsigned n = 1; n <= 100; n++) {
+		for (unsigned i = 0; i < OUTBUF_SIZE + 5; i++)
+			out8(&rig, 0x402, 'x');
+		devrig_until(&rig, console_end(con) == n * OUTBUF_SIZE);
+	}
+	dev->ops->free(dev);
+	console_free(con);
+	devrig_fini(&rig);
+	ck_assert_int_eq(io_read_file(path, MiB, &text, &len, &e), 0);
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	ck_assert_uint_le(lines, LOG_BURST + 2);
+	free(text);
+	suite_rm(dir);
+}
+END_TEST
+
 SUITE("debugcon", reads_the_id_that_seabios_wants, text_goes_to_the_console,
-	text_goes_to_the_log_by_line, flood_is_dropped_and_told)
+	text_goes_to_the_log_by_line, flood_is_dropped_and_told,
+	a_flood_does_not_fill_the_log)

@@ -183,12 +183,14 @@ START_TEST (nonsense_time_is_clamped) {
 	put(0x32, 0xff);
 	put(0x0b, 0x06);
 	ck_assert_uint_eq(get(0x32), 22);
+	ck_assert_int_eq(rtc_offset_s(dev), RTC_OFFSET_MAX);
 	put(0x0b, 0x86);
 	for (uint8_t reg = 0; reg < 10; reg++)
 		put(reg, 0);
 	put(0x32, 0);
 	put(0x0b, 0x06);
 	ck_assert_uint_eq(get(0x32), 19);
+	ck_assert_int_eq(rtc_offset_s(dev), -RTC_OFFSET_MAX);
 	down();
 }
 END_TEST
