@@ -98,7 +98,7 @@ static void run_end(struct run *r)
 		run_order(r, ENGINE_STOP, run_done);
 }
 
-/* Write what the guest said; false when the stream takes no more now. */
+/* Write what the guest said; the last time all of it. */
 static void run_pump(struct run *r, bool last)
 {
 	char buf[RUN_CHUNK];

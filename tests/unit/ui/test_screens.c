@@ -506,6 +506,20 @@ START_TEST (an_unknown_terminal_is_refused_with_the_mend) {
 }
 END_TEST
 
+START_TEST (a_terminal_without_a_cursor_is_refused) {
+	struct view_opts o = { .term = "dumb", .rows = 24, .cols = 80 };
+	struct err e = ERR_NONE;
+	struct view *v;
+	struct rig r;
+
+	rig_init(&r);
+	ck_assert_int_eq(view_new(&r.app, &o, &v, &e), -ENOTTY);
+	ck_assert_err(e, ENOTTY, "cannot place its cursor");
+	ck_assert(list_empty(&r.app.views));
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST (a_crash_is_told_at_once) {
 	struct rig r;
 	struct seat s;
@@ -578,6 +592,7 @@ SUITE("ui/screens", the_table_of_guests_at_80x24, the_table_of_guests_at_200x50,
 	two_terminals_of_different_kind_have_views_of_their_own,
 	hundreds_of_resizes_beside_another_view_do_no_harm,
 	q_on_the_table_detaches_and_leaves_the_guests_alone,
-	an_unknown_terminal_is_refused_with_the_mend, a_crash_is_told_at_once,
+	an_unknown_terminal_is_refused_with_the_mend,
+	a_terminal_without_a_cursor_is_refused, a_crash_is_told_at_once,
 	a_guest_that_is_undefined_under_its_page_does_no_harm,
 	no_guests_at_all_tells_how_to_define_one)
