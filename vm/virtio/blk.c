@@ -40,6 +40,8 @@
 #define C_ZEROES_UNMAP  56
 #define C_LEN           60
 
+#define BLK_ROUNDS 16 /* of a driver that fills as we empty */
+
 static struct virtio_blk *blk_of(struct virtio_dev *v)
 {
 	return (struct virtio_blk *)v;
@@ -110,6 +112,7 @@ void vblk_finish(struct vblk_req *rq, uint8_t status)
 			loop_call_schedule(&b->reply);
 		}
 	}
+	b->bytes -= rq->bytes;
 	pool_give(rq->bq, rq);
 	b->in_flight--;
 	if (b->in_flight == 0)
@@ -122,7 +125,8 @@ static bool blk_take(struct virtio_blk *b, struct virtq *q)
 	struct vblk_queue *bq = &b->queue[virtq_index(q)];
 
 	for (unsigned i = 0; i < VBLK_QUEUE; i++) {
-		struct vblk_req *rq = pool_take(bq);
+		struct vblk_req *rq =
+			b->bytes < VBLK_MAX_BYTES_OUT ? pool_take(bq) : NULL;
 
 		if (!rq) {
 			bq->starved = true; /* the next reply goes on */
@@ -137,7 +141,10 @@ static bool blk_take(struct virtio_blk *b, struct virtq *q)
 			return true;
 		}
 		b->in_flight++;
+		rq->bytes = 0;
+		vblk_charge(rq, rq->el.out_bytes + (uint64_t)rq->el.in_bytes);
 		if (!vblk_start(rq)) {
+			b->bytes -= rq->bytes;
 			pool_give(bq, rq);
 			b->in_flight--;
 			return true;
@@ -151,12 +158,16 @@ static void blk_queue(struct virtio_dev *v, struct virtq *q)
 {
 	struct virtio_blk *b = blk_of(v);
 	struct vblk_queue *bq = &b->queue[virtq_index(q)];
+	unsigned rounds = 0;
 
 	b->popping = true;
 	blk_plug(b->blk);
 	do
 		virtq_disable_kicks(q);
-	while (blk_take(b, q) && virtq_enable_kicks(q));
+	while (blk_take(b, q) && virtq_enable_kicks(q) &&
+		++rounds < BLK_ROUNDS);
+	if (rounds == BLK_ROUNDS)
+		virtq_again(q);
 	blk_unplug(b->blk);
 	b->popping = false;
 	/* what ended without the image: identity, refused requests */
@@ -239,7 +250,7 @@ static void blk_fill_config(struct virtio_blk *b, const struct blk_info *i)
 					      ? i->discard_align / VBLK_SECTOR
 					      : 1);
 	put_le32(c + C_ZEROES_MAX, VBLK_MAX_SECTORS);
-	put_le32(c + C_ZEROES_SEGS, VBLK_RANGES);
+	put_le32(c + C_ZEROES_SEGS, 1);
 	c[C_ZEROES_UNMAP] = i->can_discard;
 }
 

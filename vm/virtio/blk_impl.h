@@ -12,14 +12,19 @@
 
 #include "vm/virtio/virtio.h"
 
-#define VBLK_MAX_QUEUES  8
-#define VBLK_QUEUE       256
-#define VBLK_SEGS        254 /* data pieces; with header and status 256 */
-#define VBLK_SLACK       16  /* headers in pieces, RAM boundaries */
-#define VBLK_RANGES      16  /* of one discard or write-zeroes */
-#define VBLK_SECTOR      512
-#define VBLK_MAX_SECTORS ((uint32_t)(BLK_MAX_BYTES / VBLK_SECTOR))
-#define VBLK_ID_LEN      20
+#define VBLK_MAX_QUEUES 8
+#define VBLK_QUEUE      256
+#define VBLK_SEGS       254 /* data pieces; with header and status 256 */
+#define VBLK_SLACK      16  /* headers in pieces, RAM boundaries */
+#define VBLK_RANGES     16  /* of one discard or write-zeroes */
+#define VBLK_SECTOR     512
+/*
+ * When so much is in flight no more is begun. Who ends or pauses the guest
+ * waits for what is, so a guest must not have terabytes of it.
+ */
+#define VBLK_MAX_BYTES_OUT (UINT64_C(64) << 20)
+#define VBLK_MAX_SECTORS   ((uint32_t)(BLK_MAX_BYTES / VBLK_SECTOR))
+#define VBLK_ID_LEN        20
 
 /* Features, 5.2.3 */
 #define VBLK_F_SEG_MAX      2
@@ -57,6 +62,7 @@ struct vblk_req {
 	struct vblk_queue *bq;
 	uint8_t *status;         /* the guest's status byte */
 	uint32_t written;        /* data bytes given to the guest */
+	uint64_t bytes;          /* what it counts in virtio_blk.bytes */
 	unsigned nranges, range; /* discard, write-zeroes: next to submit */
 	struct vblk_range ranges[VBLK_RANGES];
 	struct blk_req r;
@@ -82,6 +88,7 @@ struct virtio_blk {
 	_Atomic uint64_t sectors;
 	_Atomic bool writeback; /* false: a write is done when it is on disk */
 	unsigned in_flight;
+	uint64_t bytes; /* of requests in flight */
 	bool popping;   /* inside blk_queue(), which notifies at its end */
 	bool reply_due; /* `reply` is scheduled */
 	struct loop_call reply;
@@ -95,6 +102,13 @@ struct virtio_blk {
  * the device is broken then and rq is the caller's again.
  */
 bool vblk_start(struct vblk_req *rq);
+
+/* rq is so many bytes of work, until it is finished. */
+static inline void vblk_charge(struct vblk_req *rq, uint64_t bytes)
+{
+	rq->bytes += bytes;
+	rq->b->bytes += bytes;
+}
 
 /* Give the status to the driver, and rq back to the pool. */
 void vblk_finish(struct vblk_req *rq, uint8_t status);

@@ -174,6 +174,11 @@ static void start_ranges(struct vblk_req *rq, enum blk_op op, unsigned feature)
 		refuse(rq, VBLK_S_IOERR, "bad number of ranges");
 		return;
 	}
+	/* zeroes may have to be written: one range, as the config says */
+	if (op == BLK_WRITE_ZEROES && len > RANGE_LEN) {
+		refuse(rq, VBLK_S_IOERR, "too many ranges of zeroes");
+		return;
+	}
 	rq->nranges = len / RANGE_LEN;
 	rq->range = 0;
 	for (unsigned i = 0; i < rq->nranges; i++) {
@@ -183,6 +188,8 @@ static void start_ranges(struct vblk_req *rq, enum blk_op op, unsigned feature)
 			refuse(rq, status, "bad range");
 			return;
 		}
+		if (op == BLK_WRITE_ZEROES)
+			vblk_charge(rq, rq->ranges[i].len);
 	}
 	range_submit(rq);
 }

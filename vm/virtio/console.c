@@ -14,6 +14,7 @@
 enum { Q_RX, Q_TX, NQUEUES };
 
 #define QUEUE_SIZE 128
+#define RX_BATCH   128
 #define TX_BATCH   128
 #define CFG_LEN    12 /* cols, rows, max_nr_ports, emerg_wr */
 
@@ -33,16 +34,19 @@ static void give_input(void *arg)
 {
 	struct virtio_console *vc = arg;
 	struct virtq *q = virtio_queue(&vc->v, Q_RX);
-	bool any = false;
+	unsigned given = 0;
 
-	while (virtio_active(&vc->v)) {
+	while (virtio_active(&vc->v) && given < RX_BATCH) {
 		struct virtq_elem el = { .iov = vc->iov,
 			.iov_max = 2 * VIRTQ_MAX_CHAIN };
 		char buf[CONSOLE_INPUT];
 		size_t n;
 
-		if (virtq_pop(q, &el) != 1)
+		if (virtq_pop(q, &el) != 1) {
+			if (virtq_enable_kicks(q))
+				continue; /* there came one meanwhile */
 			break;
+		}
 		n = el.in_bytes < sizeof(buf) ? el.in_bytes : sizeof(buf);
 		n = console_input_take(vc->con, buf, n);
 		if (!n && el.in_bytes) {
@@ -51,10 +55,12 @@ static void give_input(void *arg)
 		}
 		virtq_elem_write(&el, 0, buf, (uint32_t)n);
 		virtq_push(q, &el, (uint32_t)n);
-		any = true;
+		given++;
 	}
-	if (any)
+	if (given)
 		virtq_notify(q);
+	if (given == RX_BATCH)
+		virtq_again(q);
 }
 
 static void input_came(void *arg)

@@ -306,8 +306,11 @@ static void push_events(void *arg)
 		struct virtq_elem el = { .iov = in->iov,
 			.iov_max = 2 * VIRTQ_MAX_CHAIN };
 
-		if (virtq_pop(q, &el) != 1)
+		if (virtq_pop(q, &el) != 1) {
+			if (virtq_enable_kicks(q))
+				continue; /* there came one meanwhile */
 			break;
+		}
 		if (!next_event(in, wire)) {
 			virtq_unpop(q, &el);
 			break;
@@ -322,19 +325,24 @@ static void push_events(void *arg)
 /* LED changes: taken and returned; nobody shows them yet. */
 static void take_status(struct virtio_input *in, struct virtq *q)
 {
-	bool any = false;
+	unsigned n = 0;
 
-	for (unsigned n = 0; n < QUEUE_SIZE; n++) {
+	while (n < QUEUE_SIZE) {
 		struct virtq_elem el = { .iov = in->iov,
 			.iov_max = 2 * VIRTQ_MAX_CHAIN };
 
-		if (virtq_pop(q, &el) != 1)
+		if (virtq_pop(q, &el) != 1) {
+			if (virtq_enable_kicks(q))
+				continue; /* there came one meanwhile */
 			break;
+		}
 		virtq_push(q, &el, 0);
-		any = true;
+		n++;
 	}
-	if (any)
+	if (n)
 		virtq_notify(q);
+	if (n == QUEUE_SIZE)
+		virtq_again(q);
 }
 
 static void input_queue(struct virtio_dev *v, struct virtq *q)

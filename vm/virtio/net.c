@@ -141,6 +141,8 @@ static bool receive(void *arg, const struct iovec *iov, int niov, size_t len)
 	if (!virtio_active(&net->v))
 		return true; /* link is there, nobody listens: dropped */
 	n = take_chains(net, q, own_hdr + len);
+	if (n == 0 && virtq_enable_kicks(q)) /* look again, then wait */
+		n = take_chains(net, q, own_hdr + len);
 	if (n == 0)
 		return !virtio_active(&net->v);
 	if (n < 0)

@@ -162,7 +162,8 @@ void packed_disable_kicks(struct virtq *q)
 
 bool packed_enable_kicks(struct virtq *q)
 {
-	if (q->event_idx) {
+	/* behind a chain that we left nobody knows where the next one begins */
+	if (q->event_idx && !packed_available(q)) {
 		ring_store16(q->device + EVENT_OFF_WRAP,
 			(uint16_t)(q->last_avail |
 				   (q->avail_wrap ? 0x8000 : 0)));

@@ -277,11 +277,12 @@ static void split_disable_kicks(struct virtq *q)
 		ring_store16(q->device + USED_FLAGS, USED_NO_KICKS);
 }
 
+/* The event is what comes next, also when chains that we left are there. */
 static bool split_enable_kicks(struct virtq *q)
 {
 	if (q->event_idx)
 		ring_store16(q->device + USED_RING + USED_ELEM * q->size,
-			q->last_avail);
+			ring_load16(q->driver + AVAIL_IDX));
 	else
 		ring_store16(q->device + USED_FLAGS, 0);
 	ring_full_barrier();

@@ -14,6 +14,7 @@
 #include "vm/virtio/virtio.h"
 
 #define RNG_QUEUE   64
+#define RNG_ROUNDS  16  /* of a driver that fills as we empty */
 #define RNG_RATE    MiB /* bytes a second */
 #define RNG_BURST   (64 * KiB)
 #define RNG_REQUEST (4 * KiB) /* at most in one buffer; fewer is legal */
@@ -91,10 +92,15 @@ static void rng_queue(struct virtio_dev *v, struct virtq *q)
 {
 	struct virtio_rng *r = (struct virtio_rng *)v;
 
+	unsigned rounds = 0;
+
 	rng_refill(r);
 	do
 		virtq_disable_kicks(q);
-	while (rng_serve(r, q) && virtq_enable_kicks(q));
+	while (rng_serve(r, q) && virtq_enable_kicks(q) &&
+		++rounds < RNG_ROUNDS);
+	if (rounds == RNG_ROUNDS)
+		virtq_again(q);
 	virtq_notify(q);
 }
 

@@ -223,15 +223,16 @@ START_TEST (discard_and_zeroes_take_their_ranges_one_by_one) {
 	ck_assert_uint_eq(blk.data[24 * 512 + 1023], 0);
 	ck_assert_uint_eq(blk.data[24 * 512 + 1024], 0xff);
 	memset(blk.data, 0xff, FAKE_SIZE);
-	ck_assert_uint_eq(run(put_ranges(VBLK_T_WRITE_ZEROES, 16, 1), 1), 0);
-	ck_assert_uint_eq(blk.submits, 19);
+	ck_assert_uint_eq(run(put_ranges(VBLK_T_WRITE_ZEROES, 1, 1), 1), 0);
+	ck_assert_uint_eq(blk.submits, 4);
+	ck_assert_int_eq(blk.last.op, BLK_WRITE_ZEROES);
 	ck_assert_uint_eq(blk.last.flags, BLK_UNMAP);
-	ck_assert_uint_eq(blk.data[128 * 512], 0);
+	ck_assert_uint_eq(blk.data[blk.last.offset], 0);
 	/* the first that fails ends it */
 	blk.fail = ENOSPC;
-	ck_assert_uint_eq(run(put_ranges(VBLK_T_WRITE_ZEROES, 4, 0), 1),
+	ck_assert_uint_eq(run(put_ranges(VBLK_T_DISCARD, 4, 0), 1),
 		VBLK_S_IOERR);
-	ck_assert_uint_eq(blk.submits, 20);
+	ck_assert_uint_eq(blk.submits, 5);
 	stop();
 }
 END_TEST
@@ -246,6 +247,8 @@ START_TEST (bad_ranges_end_that_request_only) {
 	ck_assert_uint_eq(run(put_ranges(VBLK_T_WRITE_ZEROES, 1, 2), 1),
 		VBLK_S_UNSUPP);
 	ck_assert_uint_eq(run(put_ranges(VBLK_T_DISCARD, 17, 0), 1),
+		VBLK_S_IOERR);
+	ck_assert_uint_eq(run(put_ranges(VBLK_T_WRITE_ZEROES, 2, 0), 1),
 		VBLK_S_IOERR);
 	ck_assert_uint_eq(run(put_ranges(VBLK_T_DISCARD, 0, 0), 1),
 		VBLK_S_IOERR);
@@ -397,6 +400,28 @@ START_TEST (a_driver_that_overfills_waits_for_the_pool) {
 }
 END_TEST
 
+START_TEST (so_many_bytes_are_in_flight_and_no_more) {
+	const unsigned most = VBLK_MAX_BYTES_OUT / FAKE_SIZE;
+	unsigned begun = 1;
+
+	start(0);
+	put(VBLK_T_IN, 0, FAKE_SIZE, false);
+	vd_kick(&ring);
+	for (; begun < most + 10; begun++) {
+		vd_avail_split(&ring, 0);
+		vd_kick(&ring);
+	}
+	ck_assert_uint_eq(blk.npending, most);
+	for (unsigned i = 0; i < begun; i++) {
+		fake_end(&blk, false);
+		vd_run(&vd);
+	}
+	ck_assert_uint_eq(blk.submits, begun);
+	ck_assert_uint_eq(((struct virtio_blk *)(void *)dev)->bytes, 0);
+	stop();
+}
+END_TEST
+
 START_TEST (reset_waits_for_requests_in_flight) {
 	uint8_t *p;
 
@@ -530,6 +555,7 @@ int main(void)
 		errors_of_the_image_reach_the_driver,
 		a_read_only_disk_says_so_and_refuses_writes,
 		a_driver_that_overfills_waits_for_the_pool,
+		so_many_bytes_are_in_flight_and_no_more,
 		reset_waits_for_requests_in_flight,
 		machine_reset_with_requests_in_flight_drains,
 		quiesce_completes_what_is_in_flight, a_new_size_is_told,

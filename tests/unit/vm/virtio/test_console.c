@@ -11,7 +11,7 @@ static struct device *dev;
 static struct console *con;
 static struct vd_ring rx, tx;
 
-static void start(void)
+static void start_with(uint64_t features)
 {
 	struct err e = ERR_NONE;
 
@@ -21,10 +21,15 @@ static void start(void)
 				 &dev, &e),
 		0);
 	vd_probe(&vd);
-	ck_assert(vd_negotiate(&vd, VD_V1));
+	ck_assert(vd_negotiate(&vd, VD_V1 | features));
 	vd_ring(&vd, &rx, 0, 64);
 	vd_ring(&vd, &tx, 1, 64);
 	vd_driver_ok(&vd);
+}
+
+static void start(void)
+{
+	start_with(0);
 }
 
 static void stop(void)
@@ -101,6 +106,32 @@ START_TEST (an_output_buffer_in_the_input_ring_comes_back_empty) {
 }
 END_TEST
 
+static void expect_kicks(uint64_t kind)
+{
+	const struct vd_buf b = { VD_DATA, 1, true };
+	uint16_t id, old;
+
+	start_with(kind);
+	console_input(con, "abcdef", 6);
+	vd_run(&vd);
+	for (unsigned i = 0; i < 6; i++) {
+		old = vd_at(&rx);
+		id = vd_add(&rx, &b, 1);
+		vd_kick_wanted(&rx, old);
+		vd_expect_used(&rx, id, 1);
+	}
+	stop();
+}
+
+START_TEST (a_driver_is_asked_to_kick_while_input_waits) {
+	const uint64_t kinds[] = VD_KINDS;
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		expect_kicks(kinds[i]);
+}
+END_TEST
+
 SUITE("virtio/console", output_reaches_the_console, input_waits_for_a_buffer,
 	a_buffer_waits_for_input,
-	an_output_buffer_in_the_input_ring_comes_back_empty)
+	an_output_buffer_in_the_input_ring_comes_back_empty,
+	a_driver_is_asked_to_kick_while_input_waits)

@@ -213,6 +213,46 @@ START_TEST (events_wait_for_buffers_and_never_overrun) {
 }
 END_TEST
 
+static void expect_kicks(uint64_t kind)
+{
+	struct input_event ev = { .kind = INPUT_KEY, .scancode = 0x1e };
+	struct vd_buf b = { VD_DATA, 8, true }, led = { VD_DATA, 8, false };
+	struct vd_ring status;
+	uint16_t id, old;
+
+	make(VIRTIO_INPUT_KEYBOARD);
+	ck_assert(vd_negotiate(&vd, VD_V1 | kind));
+	vd_ring(&vd, &ring, 0, 64);
+	vd_ring(&vd, &status, 1, 64);
+	vd_driver_ok(&vd);
+	for (unsigned i = 0; i < 4; i++) {
+		old = vd_at(&status);
+		id = vd_add(&status, &led, 1);
+		vd_kick_wanted(&status, old);
+		vd_expect_used(&status, id, 0);
+	}
+	for (unsigned i = 0; i < 4; i++) { /* eight events wait */
+		ev.down = !(i & 1);
+		sink.event(sink.arg, &ev);
+	}
+	vd_run(&vd);
+	for (unsigned i = 0; i < 8; i++) {
+		old = vd_at(&ring);
+		id = vd_add(&ring, &b, 1);
+		vd_kick_wanted(&ring, old);
+		vd_expect_used(&ring, id, 8);
+	}
+	stop();
+}
+
+START_TEST (a_driver_is_asked_to_kick_for_what_waits) {
+	const uint64_t kinds[] = VD_KINDS;
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		expect_kicks(kinds[i]);
+}
+END_TEST
+
 START_TEST (a_reset_lets_go_of_the_pointer) {
 	start(VIRTIO_INPUT_TABLET);
 	vd_reset(&vd);
@@ -226,4 +266,5 @@ SUITE("virtio/input", the_tablet_says_what_it_is,
 	a_key_press_is_an_event_and_a_report,
 	the_pointer_moves_clicks_and_scrolls,
 	events_wait_for_buffers_and_never_overrun,
+	a_driver_is_asked_to_kick_for_what_waits,
 	a_reset_lets_go_of_the_pointer)

@@ -210,6 +210,40 @@ START_TEST (without_enough_buffers_nothing_is_taken) {
 }
 END_TEST
 
+static void expect_kicks(uint64_t kind)
+{
+	const struct vd_buf b = { VD_DATA, 128, true },
+			    c = { VD_DATA + 4096, 2048, true };
+	uint8_t frame[FRAME];
+	uint16_t old;
+
+	start(false, MRG | kind);
+	fill(frame, FRAME);
+	vd_add(&rx, &c, 1);
+	vd_kick(&rx);
+	ck_assert(deliver(frame, FRAME));
+	for (unsigned i = 0; i < 3; i++) { /* none, then one that is small */
+		ck_assert(!deliver(frame, FRAME));
+		old = vd_at(&rx);
+		vd_add(&rx, &b, 1);
+		vd_kick_wanted(&rx, old);
+		ck_assert(!deliver(frame, FRAME));
+		old = vd_at(&rx);
+		vd_add(&rx, &c, 1);
+		vd_kick_wanted(&rx, old);
+		ck_assert(deliver(frame, FRAME));
+	}
+	stop();
+}
+
+START_TEST (a_driver_is_asked_to_kick_when_buffers_were_short) {
+	const uint64_t kinds[] = VD_KINDS;
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		expect_kicks(kinds[i]);
+}
+END_TEST
+
 START_TEST (a_frame_larger_than_any_buffer_is_dropped) {
 	const struct vd_buf b = { VD_DATA, 128, true },
 			    c = { VD_DATA + 4096, 128, true };
@@ -269,6 +303,7 @@ SUITE("virtio/net", the_driver_reads_mac_and_link,
 	a_frame_comes_in_behind_a_clean_header,
 	a_large_frame_is_spread_over_buffers,
 	without_enough_buffers_nothing_is_taken,
+	a_driver_is_asked_to_kick_when_buffers_were_short,
 	a_frame_larger_than_any_buffer_is_dropped,
 	frames_without_a_driver_are_dropped, a_runt_comes_back_unsent,
 	offloads_are_offered_on_a_tap_only,

@@ -22,6 +22,12 @@
 #define VD_RING UINT64_C(0x100000) /* rings: 64 KiB a queue */
 #define VD_DATA UINT64_C(0x400000) /* free for buffers */
 
+/* Every sort of ring. */
+#define VD_KINDS                                                               \
+	{                                                                      \
+		0, VD_PKD, VD_EVT, VD_PKD | VD_EVT                             \
+	}
+
 struct vd {
 	struct rig r;
 	uint64_t common, isr, config, notify;
@@ -300,6 +306,42 @@ static inline void vd_kick(struct vd_ring *q)
 		q->vd->notify + (uint64_t)q->index * q->vd->notify_mul,
 		q->index, 2);
 	vd_run(q->vd);
+}
+
+/*
+ * A driver that obeys event suppression: does it kick after making available
+ * what came since its index was old?
+ */
+static inline bool vd_wants_kick(struct vd_ring *q, uint16_t old)
+{
+	uint16_t now = q->packed ? q->next : q->avail, event, off_wrap;
+
+	if (!q->packed && !(q->vd->features & VD_EVT))
+		return !(get_le16(q->u) & 1);
+	if (!q->packed) {
+		event = get_le16(q->u + 4 + 8 * q->size);
+		return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+	}
+	if (get_le16(q->u + 2) != 2)
+		return get_le16(q->u + 2) == 0;
+	off_wrap = get_le16(q->u);
+	event = off_wrap & 0x7fff;
+	if (!!(off_wrap & 0x8000) != q->avail_wrap)
+		event = (uint16_t)(event - q->size);
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+/* Kick if the device wants it; fails when it does not. */
+#define vd_kick_wanted(q, old)                                                 \
+	do {                                                                   \
+		ck_assert(vd_wants_kick(q, old));                              \
+		vd_kick(q);                                                    \
+	} while (0)
+
+/* Where the ring is, for vd_wants_kick(). */
+static inline uint16_t vd_at(const struct vd_ring *q)
+{
+	return q->packed ? q->next : q->avail;
 }
 
 /* Next used buffer, if any. */
