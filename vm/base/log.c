@@ -162,8 +162,14 @@ static void log_rotate_locked(struct log *l)
 {
 	char old[4096];
 	uint64_t size = 0;
+	struct stat st;
 	int fd;
 
+	/* a device or a pipe (/dev/null, a journal) is nobody's to rename */
+	if (fstat(l->fd, &st) || !S_ISREG(st.st_mode)) {
+		l->size = 0;
+		return;
+	}
 	if (snprintf(old, sizeof(old), "%s.1", l->path) >= (int)sizeof(old) ||
 		rename(l->path, old)) {
 		l->size = 0; /* try again 16 MiB later */

@@ -69,9 +69,15 @@ static int console_log_open(struct console *c)
 /* The old file becomes PATH.1; if that fails the log goes on growing. */
 static void console_log_turn(struct console *c)
 {
+	struct stat st;
 	char *old;
 	int fd = c->log_fd;
 
+	/* a device or a pipe is nobody's to rename */
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		c->log_size = 0;
+		return;
+	}
 	if (asprintf(&old, "%s.1", c->log_path) < 0)
 		return;
 	if (rename(c->log_path, old) == 0 && console_log_open(c) == 0)

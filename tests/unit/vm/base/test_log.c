@@ -243,6 +243,26 @@ START_TEST (a_log_does_not_change_errno) {
 }
 END_TEST
 
+START_TEST (a_full_device_is_not_renamed) {
+	static char text[1000];
+	struct err e = ERR_NONE;
+	char link[300];
+	struct stat st;
+	struct log *l;
+
+	/* by a link, so that no device is lost when this fails */
+	snprintf(link, sizeof(link), "%s/device", suite_tmp());
+	ck_assert_int_eq(symlink("/dev/null", link), 0);
+	ck_assert_int_eq(log_open(link, &l, &e), 0);
+	memset(text, 'x', sizeof(text) - 1);
+	for (int i = 0; i < 18000; i++)
+		log_msg(l, LOG_INFO, "%s", text);
+	log_close(l);
+	ck_assert_int_eq(lstat(link, &st), 0);
+	ck_assert(S_ISLNK(st.st_mode));
+}
+END_TEST
+
 SUITE("log", a_line_has_time_level_and_text, the_file_is_for_its_owner_only,
 	lines_below_the_level_are_dropped, what_comes_from_outside_is_escaped,
 	a_long_line_is_cut, a_limiter_writes_a_burst_and_counts_the_rest,
@@ -250,4 +270,4 @@ SUITE("log", a_line_has_time_level_and_text, the_file_is_for_its_owner_only,
 	a_full_file_is_renamed_and_begun_anew,
 	a_full_file_that_cannot_be_renamed_goes_on,
 	opening_in_no_folder_fails_with_text, no_log_is_standard_error,
-	a_log_does_not_change_errno)
+	a_log_does_not_change_errno, a_full_device_is_not_renamed)
