@@ -103,6 +103,7 @@ void cmd_kill(struct job *j);
 void cmd_pause(struct job *j);
 void cmd_resume(struct job *j);
 void cmd_reset(struct job *j);
+void cmd_dirty(struct job *j);
 void cmd_screenshot(struct job *j);
 void cmd_sendkey(struct job *j);
 void cmd_list(struct job *j); /* cmd_list.c */

@@ -93,6 +93,38 @@ void cmd_reset(struct job *j)
 	guest_command(j, ENGINE_RESET, 0);
 }
 
+/* Worker: KVM changes every memslot of the guest. */
+static void dirty_work(struct task *t)
+{
+	int r = engine_dirty_rate(t->job->app->engine, t->guest,
+		t->data == NULL);
+
+	if (r == -EINVAL)
+		err_set(&t->err, EINVAL, "it is off: start it first");
+	else if (r < 0)
+		err_sys(&t->err, -r, "cannot measure");
+}
+
+void cmd_dirty(struct job *j)
+{
+	struct guest_info *g = NULL;
+	struct err e = ERR_NONE;
+	int n = guests_match(j->app->engine, j->args.operand, j->args.noperands,
+		&g, &e);
+
+	if (n < 0)
+		job_fail(j, "%s", e.msg);
+	for (int i = 0; i < n; i++) {
+		struct task *t = task_new(j, g[i].name, guest_failed);
+
+		if (!t)
+			continue;
+		t->data = (void *)cmd_opt(&j->args, "--off");
+		task_work(t, dirty_work);
+	}
+	free(g);
+}
+
 void cmd_undefine(struct job *j)
 {
 	guest_command(j, ENGINE_UNDEFINE, 0);

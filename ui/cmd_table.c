@@ -32,6 +32,11 @@ static const struct cmd_opt opts_console[] = {
 	{ 0 },
 };
 
+static const struct cmd_opt opts_dirty[] = {
+	{ "--off", NULL, "stop measuring" },
+	{ 0 },
+};
+
 static const struct cmd_opt opts_run[] = {
 	{ "--timeout", "S", "seconds to power off after SIGTERM (60)" },
 	{ 0 },
@@ -125,6 +130,16 @@ static const struct cmd_verb verbs[] = {
 		.max = -1,
 		.ask = "Reset %s? What is not on disk is lost.",
 		.exec = cmd_reset },
+	{ .name = "dirty",
+		.args = "GUEST... [--off]",
+		.help = "measure how fast a guest writes to its memory",
+		.flags = CMD_GUEST | CMD_MANY,
+		.min = 1,
+		.max = -1,
+		.opts = opts_dirty,
+		.more = "The rate is on the guest's page and in `show --json`. "
+			"Measuring costs the guest a fault a page and second.",
+		.exec = cmd_dirty },
 	{ .name = "console",
 		.alias = "serial",
 		.args = "GUEST [--log]",

@@ -207,6 +207,14 @@ void model_take(struct model_guest *g, const struct guest_stats *s)
 	model_remember(g);
 }
 
+double model_dirty_rate(const struct model_guest *g)
+{
+	if (g->samples < 2 || g->cur.dirty_pages < 0 || g->prev.dirty_pages < 0)
+		return -1;
+	return (double)g->cur.dirty_pages * 4096 /
+	       ((double)(g->cur.when_ns - g->prev.when_ns) / 1e9);
+}
+
 void model_sample(struct model *m)
 {
 	struct guest_stats *s = malloc(sizeof(*s));

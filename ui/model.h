@@ -52,6 +52,9 @@ struct model {
 int model_new(struct engine *en, struct model **out); /* 0 or -ENOMEM */
 void model_free(struct model *m);
 
+/* How fast the guest writes to its RAM, bytes/s; -1 = not measured. */
+double model_dirty_rate(const struct model_guest *g);
+
 /* Read the list of guests and their states. */
 void model_refresh(struct model *m);
 /* Refresh, then take a snapshot of every guest and of the host. */

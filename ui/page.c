@@ -104,10 +104,9 @@ static void overview_facts(struct w_doc *d, const struct model_guest *g)
 			g->cur.width, g->cur.height, g->cur.viewers,
 			g->cur.viewers == 1 ? "" : "s",
 			(unsigned long long)g->cur.frames);
-	if (g->samples && g->cur.dirty_pages >= 0)
-		w_doc_field(d, "Dirty pages", "%s",
-			text_count((double)g->cur.dirty_pages, dirty,
-				sizeof(dirty)));
+	if (model_dirty_rate(g) >= 0)
+		w_doc_field(d, "Dirties", "%s/s of its memory",
+			text_bytes(model_dirty_rate(g), dirty, sizeof(dirty)));
 }
 
 void page_overview(struct w_doc *d, const struct model_guest *g, int w)

@@ -203,8 +203,9 @@ char *report_show_json(const struct model_guest *g, const struct conf *c)
 	json_object_set_new(j, "nets", nets);
 	json_object_set_new(j, "vcpus", report_vcpus_json(g));
 	json_object_set_new(j, "io_cpu_ns", json_u64(g->cur.io_cpu_ns));
-	json_object_set_new(j, "dirty_pages",
-		json_integer((json_int_t)g->cur.dirty_pages));
+	json_object_set_new(j, "dirty_bytes_per_s",
+		model_dirty_rate(g) < 0 ? json_null()
+					: json_real(model_dirty_rate(g)));
 	json_object_set_new(j, "frames", json_u64(g->cur.frames));
 	json_object_set_new(j, "screen_width", json_integer(g->cur.width));
 	json_object_set_new(j, "screen_height", json_integer(g->cur.height));

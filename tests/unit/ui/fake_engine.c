@@ -362,6 +362,18 @@ int engine_conf(struct engine *en, const char *guest, struct conf *out)
 	return 0;
 }
 
+int engine_dirty_rate(struct engine *en, const char *guest, bool on)
+{
+	struct fake_guest *g = fake_find(en, guest);
+
+	if (!g)
+		return -ENOENT;
+	if (!g->stats.uptime_ns)
+		return -EINVAL;
+	g->stats.dirty_pages = on ? 256 : -1;
+	return 0;
+}
+
 int engine_stats(struct engine *en, const char *guest, struct guest_stats *out)
 {
 	struct fake_guest *g = fake_find(en, guest);

@@ -396,6 +396,31 @@ START_TEST (rates_come_from_two_samples_and_are_never_made_up) {
 }
 END_TEST
 
+START_TEST (the_dirty_rate_is_measured_only_when_asked) {
+	const struct model_guest *g;
+	struct rig r;
+	struct heard h;
+
+	rig_init(&r);
+	g = model_find(r.app.model, "web");
+	ck_assert(model_dirty_rate(g) < 0);
+	rig_run(&r, &h, "dirty web");
+	ck_assert_int_eq(h.code, UI_OK);
+	rig_second(&r);
+	ck_assert(model_dirty_rate(g) < 0); /* one sample is no rate */
+	rig_second(&r);
+	ck_assert(model_dirty_rate(g) > 0.99 * MiB &&
+		  model_dirty_rate(g) < 1.01 * MiB);
+	rig_run(&r, &h, "dirty web --off");
+	rig_second(&r);
+	ck_assert(model_dirty_rate(g) < 0);
+	rig_run(&r, &h, "dirty legacy");
+	ck_assert_int_eq(h.code, UI_FAIL);
+	ck_assert_ptr_nonnull(strstr(h.err, "start it first"));
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST (the_model_follows_guests_that_come_and_go) {
 	struct rig r;
 	struct heard h;
@@ -429,4 +454,5 @@ SUITE("ui/job", start_moves_a_guest_and_says_nothing,
 	screenshot_and_sendkey_reach_the_display,
 	server_stop_refuses_while_guests_run,
 	rates_come_from_two_samples_and_are_never_made_up,
+	the_dirty_rate_is_measured_only_when_asked,
 	the_model_follows_guests_that_come_and_go)
