@@ -280,8 +280,9 @@ def cpu_seconds(pid):
 
 
 class Memory:
-    """A process' memory in bytes, guest RAM apart: mappings of that size or
-    more are guest RAM, which nothing else in these programs comes near."""
+    """A process' memory in bytes, guest RAM apart: mappings of more than half
+    its size are guest RAM, which nothing else in these programs comes near
+    (guestdeck has its first 2 MiB apart, which count as not guest RAM)."""
 
     def __init__(self, pid, ram_bytes):
         self.pss = self.private = self.ram = 0
@@ -293,12 +294,12 @@ class Memory:
                 if words[0] == "Size:":
                     size = int(words[1]) << 10
                 elif words[0] == "Pss:":
-                    if size >= ram_bytes:
+                    if size > ram_bytes // 2:
                         self.ram += int(words[1]) << 10
                     else:
                         self.pss += int(words[1]) << 10
                 elif words[0] in ("Private_Clean:", "Private_Dirty:"):
-                    if size < ram_bytes:
+                    if size <= ram_bytes // 2:
                         self.private += int(words[1]) << 10
 
 

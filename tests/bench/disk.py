@@ -25,6 +25,7 @@ def run(env):
                initrd=env.disk_initrd, cmdline=CMDLINE, disk=env.disk)
     peer = qemu("q35", env.vmlinux, initrd=env.disk_initrd, cmdline=CMDLINE,
                 more=["-object", "iothread,id=io0",
+                      # the other guest has it open too
                       "-drive", f"file={env.disk},if=none,id=d,format=raw,"
                       "cache=writeback,aio=io_uring,file.locking=off",
                       "-device", "virtio-blk-pci,drive=d,iothread=io0,"

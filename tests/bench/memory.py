@@ -16,6 +16,14 @@ def name(i):
     return f"idle{i}"
 
 
+def disk(env, i):
+    """An empty one; guests do not share a disk that they may write."""
+    path = os.path.join(env.work, f"idle{i}.raw")
+    with open(path, "wb") as f:
+        f.truncate(64 * MIB)
+    return path
+
+
 def ours(env):
     """Bytes a guest, and of private memory alone."""
     with Server() as server:
@@ -23,7 +31,7 @@ def ours(env):
             path = ini(os.path.join(env.work, "idle.ini"), name(i),
                        env.vmlinux, memory=f"{RAM}M",
                        initrd=env.idle_initrd, cmdline=CMDLINE, rng=True,
-                       screen=True, disk=env.disk, nic=True)
+                       screen=True, disk=disk(env, i), nic=True)
             server.verb("define", path)
         # the first guest brings in code and tables for all
         server.verb("start", name(0))
@@ -43,8 +51,7 @@ def theirs(env):
     words = qemu("q35", env.vmlinux, memory=RAM, initrd=env.idle_initrd,
                  cmdline=CMDLINE, more=[
                      "-device", "virtio-rng-pci", "-device", "VGA",
-                     "-drive", f"file={env.disk},if=none,id=d,format=raw,"
-                     "file.locking=off",
+                     "-drive", f"file={disk(env, 0)},if=none,id=d,format=raw",
                      "-device", "virtio-blk-pci,drive=d",
                      "-netdev", "user,id=n",
                      "-device", "virtio-net-pci,netdev=n,romfile=",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * start ROUNDS KERNEL [INITRD [CMDLINE]]: what a start costs. An engine of
- * its own starts a guest of 256 MiB from KERNEL and waits for the first byte
- * on its serial port, again and again. One line a round: microseconds of CPU
- * time of the whole process (all threads, kernel time too) from the command
- * to the byte, and of wall time.
+ * start ROUNDS MARK KERNEL [INITRD [CMDLINE]]: what a start costs. An engine
+ * of its own starts a guest of 256 MiB from KERNEL, waits until it has said
+ * MARK on its serial port, and cuts its power; then the next guest. One line
+ * a round: microseconds of CPU time of the whole process (all threads,
+ * kernel time too) from the command to the mark, and of wall time. There is
+ * no other guest, so each time KVM comes up on the host's CPUs too.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -18,6 +19,7 @@
 
 #include "vm/base/clock.h"
 #include "vm/base/sizes.h"
+
 #include "vm/vm.h"
 
 #define WAIT_MS 60000
@@ -39,76 +41,103 @@ static int take(const char *path, char *field, size_t len, struct err *e)
 	return 0;
 }
 
+struct bench {
+	int rounds;
+	const char *mark;
+	struct engine *en;
+	struct conf conf;
+};
+
 static int describe(struct conf *c, char **argv, struct err *e)
 {
 	int r;
 
 	conf_init(c);
-	strcpy(c->name, "bench");
 	c->memory_bytes = 256 * MiB;
 	c->firmware = CONF_FW_NONE;
 	c->display.vnc = CONF_VNC_OFF;
 	c->display.vga = false;
 	c->rng = false;
 	r = take(argv[0], c->kernel, sizeof(c->kernel), e);
-	if (r >= 0 && argv[0] && argv[1])
+	if (r >= 0 && argv[1])
 		r = take(argv[1], c->initrd, sizeof(c->initrd), e);
 	if (r >= 0 && argv[1] && argv[2])
 		r = take(argv[2], c->cmdline, sizeof(c->cmdline), e);
 	return r;
 }
 
-/* Wait for the guest's first byte. */
-static int first_byte(struct engine *en, struct err *e)
+/* Read until the mark has come. */
+static int read_mark(struct console *c, int fd, const char *mark, struct err *e)
 {
-	struct console *c = engine_console_get(en, "bench");
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char text[4096];
+	uint64_t pos = 0;
+	size_t have = 0;
+	eventfd_t ignored;
+
+	for (;;) {
+		have += console_read(c, &pos, text + have,
+			sizeof(text) - 1 - have);
+		text[have] = 0;
+		if (strstr(text, mark))
+			return 0;
+		if (have == sizeof(text) - 1 || poll(&p, 1, WAIT_MS) != 1)
+			return err_set(e, ETIMEDOUT, "no \"%s\" from the guest",
+				mark);
+		eventfd_read(fd, &ignored);
+	}
+}
+
+static int wait_mark(struct bench *b, struct err *e)
+{
+	struct console *c = engine_console_get(b->en, b->conf.name);
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r;
 
 	if (!c || fd < 0)
 		return err_set(e, EIO, "no serial console");
 	r = console_watch(c, fd);
-	/* it may have come before the watch */
-	if (r >= 0 && console_end(c) == 0 && poll(&p, 1, WAIT_MS) != 1)
-		r = err_set(e, ETIMEDOUT, "the guest does not say a word");
+	if (r >= 0)
+		r = read_mark(c, fd, b->mark, e);
 	console_unwatch(c, fd);
 	close(fd);
-	engine_console_put(en, c);
+	engine_console_put(b->en, c);
 	return r;
 }
 
-static int one_round(struct engine *en, struct err *e)
+static int one_round(struct bench *b, int i, struct err *e)
 {
-	uint64_t cpu = cpu_ns(), wall = clock_now_ns();
-	int r = engine_command_wait(en, "bench", ENGINE_START, 0, e);
+	uint64_t cpu, wall;
+	int r;
 
+	snprintf(b->conf.name, sizeof(b->conf.name), "bench%d", i);
+	r = engine_define(b->en, &b->conf, false, e);
+	if (r < 0)
+		return r;
+	cpu = cpu_ns();
+	wall = clock_now_ns();
+	r = engine_command_wait(b->en, b->conf.name, ENGINE_START, 0, e);
 	if (r >= 0)
-		r = first_byte(en, e);
+		r = wait_mark(b, e);
 	cpu = cpu_ns() - cpu;
 	wall = clock_now_ns() - wall;
 	if (r < 0)
 		return r;
 	printf("%llu %llu\n", (unsigned long long)(cpu / NS_PER_US),
 		(unsigned long long)(wall / NS_PER_US));
-	return engine_command_wait(en, "bench", ENGINE_KILL, 0, e);
+	return engine_command_wait(b->en, b->conf.name, ENGINE_KILL, 0, e);
 }
 
-static int run(int rounds, char **argv, struct err *e)
+static int run(struct bench *b, char **argv, struct err *e)
 {
 	const struct engine_opts o = { .dir = dir, .ephemeral = true };
-	struct conf *c = malloc(sizeof(*c));
-	struct engine *en = NULL;
-	int r = c ? describe(c, argv, e) : err_set(e, ENOMEM, "no memory");
+	int r = describe(&b->conf, argv, e);
 
 	if (r >= 0)
-		r = engine_new(&o, &en, e);
-	if (r >= 0)
-		r = engine_define(en, c, false, e);
-	for (int i = 0; i < rounds && r >= 0; i++)
-		r = one_round(en, e);
-	if (en)
-		engine_free(en);
-	free(c);
+		r = engine_new(&o, &b->en, e);
+	for (int i = 0; i < b->rounds && r >= 0; i++)
+		r = one_round(b, i, e);
+	if (b->en)
+		engine_free(b->en);
 	return r;
 }
 
@@ -123,18 +152,22 @@ static int drop(const char *path, const struct stat *st, int type,
 
 int main(int argc, char **argv)
 {
+	static struct bench b;
 	struct err e = ERR_NONE;
 	int r;
 
-	if (argc < 3) {
-		fprintf(stderr, "start ROUNDS KERNEL [INITRD [CMDLINE]]\n");
+	if (argc < 4) {
+		fprintf(stderr,
+			"start ROUNDS MARK KERNEL [INITRD [CMDLINE]]\n");
 		return 2;
 	}
 	if (!mkdtemp(dir)) {
 		perror(dir);
 		return 1;
 	}
-	r = run(atoi(argv[1]), argv + 2, &e);
+	b.rounds = atoi(argv[1]);
+	b.mark = argv[2];
+	r = run(&b, argv + 3, &e);
 	nftw(dir, drop, 16, FTW_DEPTH | FTW_PHYS);
 	if (r < 0)
 		fprintf(stderr, "start: %s\n", e.msg);

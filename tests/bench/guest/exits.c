@@ -30,8 +30,8 @@ __asm__(".include \"pvh.s\"\n"
 #define TIMER_MASK  0xffffff
 #define CAL_TICKS   357954 /* a tenth of a second */
 /* In the window for PCI devices, between those placed low and high. */
-#define NOTHING     0xd8000000u
-#define BATCH       64
+#define NOTHING 0xd8000000u
+#define BATCH   64
 
 /* virtio 1.2, 4.1.4 */
 #define CAP_VENDOR 9
