@@ -101,6 +101,19 @@ void aml_uuid(struct fw_buf *b, const char *text)
 	fw_buf_add(b, raw, sizeof(raw));
 }
 
+/* One NameSeg of a path, padded; returns where the next one begins. */
+static const char *add_seg(struct fw_buf *b, const char *path)
+{
+	char seg[4] = { '_', '_', '_', '_' };
+	size_t n;
+
+	for (n = 0; path[n] && path[n] != '.'; n++)
+		if (n < sizeof(seg))
+			seg[n] = path[n];
+	fw_buf_add(b, seg, sizeof(seg));
+	return path + n + (path[n] == '.');
+}
+
 void aml_path(struct fw_buf *b, const char *path)
 {
 	unsigned segs = 1;
@@ -119,14 +132,8 @@ void aml_path(struct fw_buf *b, const char *path)
 		byte(b, 0x2F);
 		byte(b, segs);
 	}
-	while (*path) {
-		size_t n = strcspn(path, ".");
-
-		fw_buf_add(b, path, n < 4 ? n : 4);
-		for (size_t i = n; i < 4; i++)
-			byte(b, '_');
-		path += n + (path[n] == '.');
-	}
+	while (*path)
+		path = add_seg(b, path);
 }
 
 /* Write n in the form of PkgLength, in size bytes. */

@@ -124,7 +124,7 @@ static void fill_memory_map(struct load *l, struct boot_params *bp)
 	struct e820_map map;
 
 	m.direct_boot = true;
-	e820_fill(&m, l->rsdp != 0, &map);
+	e820_fill(&m, &map);
 	for (unsigned i = 0; i < map.n; i++) {
 		bp->e820_table[i].addr = map.entry[i].addr;
 		bp->e820_table[i].size = map.entry[i].len;

@@ -124,12 +124,12 @@ static void routes(struct fw_buf *b, const char *name, const char *links)
 {
 	char link[16];
 	size_t all, one;
+	int n = snprintf(link, sizeof(link), "\\_SB.%s?", links);
 
 	aml_name(b, name);
 	all = aml_package(b, 32 * 4);
 	for (unsigned i = 0; i < 32 * 4; i++) {
-		snprintf(link, sizeof(link), "\\_SB.%s%c", links,
-			(char)('A' + pirq_of(i / 4, i % 4)));
+		link[n - 1] = (char)('A' + pirq_of(i / 4, i % 4));
 		one = aml_package(b, 4);
 		aml_int(b, (uint64_t)(i / 4) << 16 | 0xFFFF);
 		aml_int(b, i % 4);

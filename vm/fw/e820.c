@@ -19,9 +19,9 @@ static void add(struct e820_map *map, uint64_t from, uint64_t to,
 	map->entry[map->n++] = (struct e820_entry){ from, to - from, type };
 }
 
-void e820_fill(const struct fw_machine *m, bool acpi, struct e820_map *out)
+void e820_fill(const struct fw_machine *m, struct e820_map *out)
 {
-	uint64_t low = m->low_end, area = acpi ? FW_ACPI_AREA : 0;
+	uint64_t low = m->low_end;
 
 	memset(out, 0, sizeof(*out));
 	if (!m->direct_boot) {
@@ -29,13 +29,10 @@ void e820_fill(const struct fw_machine *m, bool acpi, struct e820_map *out)
 		add(out, GMEM_HIGH_BASE, m->high_end, E820_RAM);
 		return;
 	}
-	if (area > low - FW_BIOS_END)
-		area = 0; /* fw_acpi_install() refuses so little memory */
 	add(out, 0, FW_EBDA, E820_RAM);
 	add(out, FW_EBDA, GMEM_VGA_BASE, E820_RESERVED);
 	add(out, FW_RSDP, FW_BIOS_END, E820_RESERVED);
-	add(out, FW_BIOS_END, low - area, E820_RAM);
-	add(out, low - area, low, E820_ACPI);
+	add(out, FW_BIOS_END, low, E820_RAM);
 	add(out, GMEM_ECAM_BASE, GMEM_ECAM_BASE + GMEM_ECAM_SIZE,
 		E820_RESERVED);
 	add(out, FW_KVM_PAGES, FW_KVM_PAGES + (uint64_t)FW_KVM_PAGES_LEN,
@@ -49,7 +46,7 @@ int fw_e820_build(const struct fw_machine *m, struct fw_blob *out,
 	struct fw_buf b = { 0 };
 	struct e820_map map;
 
-	e820_fill(m, true, &map);
+	e820_fill(m, &map);
 	for (unsigned i = 0; i < map.n; i++) {
 		fw_buf_int(&b, map.entry[i].addr, 8);
 		fw_buf_int(&b, map.entry[i].len, 8);

@@ -5,7 +5,7 @@
 
 #include "vm/fw/fw.h"
 
-enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
+enum e820_type { E820_RAM = 1, E820_RESERVED = 2 };
 
 #define E820_MAX 10
 
@@ -19,9 +19,8 @@ struct e820_map {
 
 /*
  * m->direct_boot false: RAM only, the firmware knows the rest. True: what
- * firmware would say, sorted; acpi = the ACPI area at the end of low RAM is
- * in use.
+ * firmware would say, sorted.
  */
-void e820_fill(const struct fw_machine *m, bool acpi, struct e820_map *out);
+void e820_fill(const struct fw_machine *m, struct e820_map *out);
 
 #endif

@@ -55,8 +55,8 @@ int fw_e820_build(const struct fw_machine *m, struct fw_blob *out,
 	struct err *e);
 
 /*
- * Run the linker script ourselves for direct boot: tables at the top of low
- * memory's ACPI area, RSDP below 1 MiB. *rsdp gets its address.
+ * Run the linker script ourselves for direct boot: all of it below 1 MiB.
+ * *rsdp gets its address.
  */
 int fw_acpi_install(const struct fw_acpi *a, struct gmem *g, uint64_t *rsdp,
 	struct err *e);

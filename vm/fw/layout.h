@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Where direct boot puts what in guest RAM. Below 1 MiB everything has its
- * place; the kernel lies at 1 MiB or above where it asks to be; the initrd
- * ends at the top of low RAM, below the ACPI area.
+ * place, tables too: they then touch no further (perhaps huge) page. The
+ * kernel lies at 1 MiB or above where it asks to be; the initrd ends at the
+ * top of low RAM.
  */
 #ifndef VM_FW_LAYOUT_H
 #define VM_FW_LAYOUT_H
@@ -16,12 +17,10 @@
 #define FW_CMDLINE_MAX 0x10000u
 #define FW_EBDA        0x9FC00u /* end of RAM that the memory map shows */
 #define FW_RSDP        0xE0000u
+#define FW_ACPI        0xE0400u /* up to FW_SMBIOS: enough for 1024 CPUs */
 #define FW_SMBIOS      0xF0000u
 #define FW_BIOS_END    0x100000u
 #define FW_KERNEL_MIN  0x100000u
-
-/* ACPI tables: the last part of low RAM. */
-#define FW_ACPI_AREA 0x20000u
 
 /*
  * The last PCI bus that the tables tell of. There is no bridge yet, so it is

@@ -185,19 +185,18 @@ static int store(struct link_run *r, struct gmem *g, struct err *e)
 int fw_acpi_install(const struct fw_acpi *a, struct gmem *g, uint64_t *rsdp,
 	struct err *e)
 {
-	uint64_t low = gmem_low_end(g);
 	struct link_run r = {
 		.file = { { .blob = &a->tables }, { .blob = &a->rsdp } },
 	};
 	int rc = 0;
 
-	if (low < FW_KERNEL_MIN + MiB)
+	if (gmem_low_end(g) < FW_KERNEL_MIN + MiB)
 		return err_set(e, ENOMEM,
 			"direct boot needs at least 2 MiB of memory");
-	r.zone_next[LINKER_HIGH] = low - FW_ACPI_AREA;
-	r.zone_end[LINKER_HIGH] = low;
+	r.zone_next[LINKER_HIGH] = FW_ACPI;
+	r.zone_end[LINKER_HIGH] = FW_SMBIOS;
 	r.zone_next[LINKER_FSEG] = FW_RSDP;
-	r.zone_end[LINKER_FSEG] = FW_SMBIOS;
+	r.zone_end[LINKER_FSEG] = FW_ACPI;
 	for (size_t i = 0; i < ARRAY_LEN(r.file); i++) {
 		struct placed *f = &r.file[i];
 

@@ -75,7 +75,7 @@ int fw_linux_load(const struct fw_machine *m, struct gmem *g,
 	if (low < FW_KERNEL_MIN + MiB)
 		return err_set(e, ENOMEM,
 			"direct boot needs at least 2 MiB of memory");
-	l.ram_end = low - (rsdp ? FW_ACPI_AREA : 0);
+	l.ram_end = low;
 	rc = load_open(&l.kernel, kernel, e);
 	if (rc)
 		return rc;

@@ -305,7 +305,7 @@ static int write_info(struct elf *x, uint64_t initrd, uint64_t initrd_len)
 	int rc;
 
 	m.direct_boot = true;
-	e820_fill(&m, x->l->rsdp != 0, &map);
+	e820_fill(&m, &map);
 	for (unsigned i = 0; i < map.n; i++, mem += MEMMAP_LEN) {
 		put_le64(mem, map.entry[i].addr);
 		put_le64(mem + 8, map.entry[i].len);

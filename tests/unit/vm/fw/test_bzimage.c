@@ -75,14 +75,13 @@ START_TEST (boot_params_tell_all_that_the_kernel_asks) {
 	ck_assert_uint_eq(bp.acpi_rsdp_addr, 0xE0000);
 	ck_assert_int_eq(gmem_read(g, FW_CMDLINE, line, sizeof(line)), 0);
 	ck_assert_str_eq(line, "quiet");
-	/* RAM, EBDA, BIOS, RAM, ACPI, ECAM, KVM */
-	ck_assert_uint_eq(bp.e820_entries, 7);
+	/* RAM, EBDA, BIOS, RAM, ECAM, KVM */
+	ck_assert_uint_eq(bp.e820_entries, 6);
 	ck_assert_uint_eq(bp.e820_table[0].size, FW_EBDA);
 	ck_assert_uint_eq(bp.e820_table[3].addr, MiB);
-	ck_assert_uint_eq(bp.e820_table[3].size, RAM - MiB - FW_ACPI_AREA);
-	ck_assert_uint_eq(bp.e820_table[4].type, 3);
-	ck_assert_uint_eq(bp.e820_table[5].addr, GMEM_ECAM_BASE);
-	ck_assert_uint_eq(bp.e820_table[5].type, 2);
+	ck_assert_uint_eq(bp.e820_table[3].size, RAM - MiB);
+	ck_assert_uint_eq(bp.e820_table[4].addr, GMEM_ECAM_BASE);
+	ck_assert_uint_eq(bp.e820_table[4].type, 2);
 	gmem_free(g);
 }
 END_TEST
@@ -170,7 +169,7 @@ START_TEST (initrd_lies_high_below_its_limit_and_the_tables) {
 		0);
 	at = rig_get(g, FW_BOOT_PARAMS + 0x218, 4);
 	ck_assert_uint_eq(rig_get(g, FW_BOOT_PARAMS + 0x21C, 4), sizeof(rd));
-	ck_assert_uint_eq(at, RAM - FW_ACPI_AREA - 3 * 4096);
+	ck_assert_uint_eq(at, RAM - 3 * 4096);
 	ck_assert_int_eq(gmem_read(g, at, got, sizeof(got)), 0);
 	ck_assert_mem_eq(got, rd, sizeof(rd));
 

@@ -107,10 +107,10 @@ START_TEST (start_info_has_map_module_and_rsdp) {
 	ck_assert_str_eq(got, "a b");
 	ck_assert_uint_eq(rig_get(g, b + 32, 8), 0xE0000);
 	map = rig_get(g, b + 40, 8);
-	ck_assert_uint_eq(rig_get(g, b + 48, 4), 7);
+	ck_assert_uint_eq(rig_get(g, b + 48, 4), 6);
 	ck_assert_uint_eq(rig_get(g, map + 8, 8), FW_EBDA);
 	ck_assert_uint_eq(rig_get(g, map + 16, 4), 1);
-	ck_assert_uint_eq(rig_get(g, map + 5 * 24, 8), GMEM_ECAM_BASE);
+	ck_assert_uint_eq(rig_get(g, map + 4 * 24, 8), GMEM_ECAM_BASE);
 	gmem_free(g);
 }
 END_TEST

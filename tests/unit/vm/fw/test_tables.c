@@ -57,15 +57,14 @@ END_TEST
 START_TEST (a_kernel_is_told_what_is_reserved) {
 	struct fw_blob b = map_for(2 * GiB, GMEM_HIGH_BASE + GiB, true);
 
-	ck_assert_uint_eq(b.len, 8 * 20);
+	ck_assert_uint_eq(b.len, 7 * 20);
 	entry(&b, 0, 0, 0x9FC00, 1);
 	entry(&b, 1, 0x9FC00, 0x400, 2);
 	entry(&b, 2, 0xE0000, 0x20000, 2);
-	entry(&b, 3, MiB, 2 * GiB - MiB - FW_ACPI_AREA, 1);
-	entry(&b, 4, 2 * GiB - FW_ACPI_AREA, FW_ACPI_AREA, 3);
-	entry(&b, 5, GMEM_ECAM_BASE, GMEM_ECAM_SIZE, 2);
-	entry(&b, 6, 0xFEFFC000, 0x4000, 2);
-	entry(&b, 7, GMEM_HIGH_BASE, GiB, 1);
+	entry(&b, 3, MiB, 2 * GiB - MiB, 1);
+	entry(&b, 4, GMEM_ECAM_BASE, GMEM_ECAM_SIZE, 2);
+	entry(&b, 5, 0xFEFFC000, 0x4000, 2);
+	entry(&b, 6, GMEM_HIGH_BASE, GiB, 1);
 	free(b.data);
 }
 END_TEST
