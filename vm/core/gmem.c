@@ -103,6 +103,19 @@ static int gmem_map_flags(const struct gmem *g, bool hugepages)
 	return MAP_SHARED | (hugepages ? 0 : MAP_NORESERVE);
 }
 
+/*
+ * Ask for huge pages, but not for the first: the VGA hole is in it, so KVM
+ * maps it by small ones anyway, and zeroing a huge one is a good part of the
+ * time that a start takes.
+ */
+static void gmem_advise_huge(struct gmem *g)
+{
+	uint64_t first = g->map_size < GMEM_ALIGN ? g->map_size : GMEM_ALIGN;
+
+	madvise(g->ram, first, MADV_NOHUGEPAGE);
+	madvise(g->ram + first, g->map_size - first, MADV_HUGEPAGE);
+}
+
 /* Map the RAM at a multiple of 2 MiB. */
 static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
 {
@@ -135,7 +148,7 @@ static int gmem_map(struct gmem *g, bool hugepages, struct err *e)
 			(size_t)(p + span - (at + g->map_size)));
 	g->ram = at;
 	if (!hugepages)
-		madvise(at, g->map_size, MADV_HUGEPAGE);
+		gmem_advise_huge(g);
 	/* neither a viewer process nor a core file is to hold a guest */
 	madvise(at, g->map_size, MADV_DONTFORK);
 	madvise(at, g->map_size, MADV_DONTDUMP);

@@ -43,6 +43,8 @@ int gmem_block_new(struct gmem *g, const char *name, uint64_t size,
 	}
 	b->host = p;
 	madvise(p, b->size, MADV_DONTFORK);
+	/* guests use a part of it, which KVM watches in small pages */
+	madvise(p, b->size, MADV_NOHUGEPAGE);
 	LOCK_GUARD(&g->lock);
 	list_add_tail(&g->blocks, &b->node);
 	*out = b;
