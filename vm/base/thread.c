@@ -23,6 +23,12 @@ static void thread_sigset(sigset_t *set)
 	sigdelset(set, SIGILL);
 }
 
+/*
+ * A stack that is too small for a huge page: the usual 8 MiB get one of 2 MiB
+ * at the first touch where the host gives them to all who have room.
+ */
+#define THREAD_STACK (1024 * 1024)
+
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
@@ -39,6 +45,7 @@ int thread_start(struct thread *t, const char *name, void (*fn)(void *),
 	void *arg, struct err *e)
 {
 	sigset_t block, old;
+	pthread_attr_t attr;
 	int r;
 
 	snprintf(t->name, sizeof(t->name), "%s", name);
@@ -48,7 +55,10 @@ int thread_start(struct thread *t, const char *name, void (*fn)(void *),
 	/* the mask is inherited, so no signal gets in before it is set */
 	thread_sigset(&block);
 	pthread_sigmask(SIG_SETMASK, &block, &old);
-	r = pthread_create(&t->id, NULL, thread_main, t);
+	pthread_attr_init(&attr); /* neither can fail in glibc */
+	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	r = pthread_create(&t->id, &attr, thread_main, t);
+	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r)
 		return err_sys(e, r, "cannot start thread %s", t->name);
