@@ -150,11 +150,13 @@ static int kvm_check(int fd, struct err *e)
 
 int kvm_host_open(struct err *e)
 {
+	static _Atomic bool good; /* the same KVM for as long as we live */
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), r;
 
 	if (fd < 0)
 		return kvm_host_err(errno, e);
-	r = kvm_check(fd, e);
+	r = atomic_load(&good) ? 0 : kvm_check(fd, e);
+	atomic_store(&good, r >= 0);
 	if (r < 0) {
 		close(fd);
 		return r;
