@@ -24,7 +24,7 @@
 
 #define WAIT_MS 60000
 
-static char dir[] = "/tmp/guestdeck-bench-XXXXXX";
+static char dir[256]; /* state: in $TMPDIR, which should be in memory */
 
 static uint64_t cpu_ns(void)
 {
@@ -161,6 +161,8 @@ int main(int argc, char **argv)
 			"start ROUNDS MARK KERNEL [INITRD [CMDLINE]]\n");
 		return 2;
 	}
+	snprintf(dir, sizeof(dir), "%s/guestdeck-bench-XXXXXX",
+		getenv("TMPDIR") ? getenv("TMPDIR") : "/dev/shm");
 	if (!mkdtemp(dir)) {
 		perror(dir);
 		return 1;

@@ -13,7 +13,8 @@ def start(rounds, mark, kernel, *more):
     """Milliseconds of CPU time and wall time of each start."""
     out = subprocess.run([os.path.join(BUILD, "bench/start"), str(rounds),
                           mark, kernel, *more],
-                         capture_output=True, text=True, check=False)
+                         capture_output=True, text=True, check=False,
+                         env=dict(os.environ, TMPDIR="/dev/shm"))
     if out.returncode:
         raise BenchError(out.stderr.strip())
     return [tuple(int(word) / 1000 for word in line.split())
