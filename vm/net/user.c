@@ -9,6 +9,10 @@
  * are named anew after everything that may have changed them (sync_call,
  * coalesced). When one fires, poll() with no time-out asks all of them.
  *
+ * What a hostile guest could make libslirp do or hold: see get_revents(),
+ * MAX_SOCKS and guard.h. Not held back are segments of a TCP stream that come
+ * out of order: some 200 MB a connection.
+ *
  * Everything runs on the loop's thread. Frames for a guest without buffers
  * wait in a short queue; past its end they are dropped, as on a wire.
  */
@@ -23,10 +27,13 @@
 #include "vm/base/clock.h"
 #include "vm/base/list.h"
 
+#include "vm/net/guard.h"
 #include "vm/net/net_impl.h"
 
 #define MAX_QUEUED 512
 #define MAX_FDS    1024
+#define MAX_SOCKS  1000 /* that guest and callers may have open */
+#define BUCKETS    64   /* of watches, by descriptor */
 
 struct frame {
 	struct list node;
@@ -34,12 +41,16 @@ struct frame {
 	uint8_t data[];
 };
 
+/* A descriptor of slirp's: watched while it is named in each round. */
 struct fd_watch {
 	struct list node;
-	struct loop_fd w;
+	struct loop_fd w; /* loop is NULL while it is not watched */
 	struct user_net *u;
+	int fd;
 	uint32_t events;
 	bool wanted; /* named in the present round */
+	bool sock;   /* registered: stays to its end, and counts */
+	bool read;   /* was watched for reading: it is connected */
 };
 
 struct slirp_timer {
@@ -52,7 +63,9 @@ struct slirp_timer {
 struct user_net {
 	struct netdev n;
 	Slirp *slirp;
-	struct list watches;
+	struct list watches[BUCKETS];
+	unsigned nsocks;
+	struct guard guard;
 	struct pollfd pfd[MAX_FDS];
 	int npfd;
 	struct loop_call sync_call;
@@ -68,34 +81,74 @@ static struct user_net *user_of(struct netdev *n)
 	return container_of(n, struct user_net, n);
 }
 
+static struct fd_watch *watch_of(struct user_net *u, int fd)
+{
+	list_each (n, &u->watches[(unsigned)fd % BUCKETS]) {
+		struct fd_watch *w = list_entry(n, struct fd_watch, node);
+
+		if (w->fd == fd)
+			return w;
+	}
+	return NULL;
+}
+
+static struct fd_watch *watch_new(struct user_net *u, int fd)
+{
+	struct fd_watch *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->u = u;
+	w->fd = fd;
+	list_add_tail(&u->watches[(unsigned)fd % BUCKETS], &w->node);
+	return w;
+}
+
 static void watch_free(struct fd_watch *w)
 {
+	if (w->sock)
+		w->u->nsocks--;
 	loop_fd_del(&w->w);
 	list_del(&w->node);
 	free(w);
 }
 
-/* slirp's revents for descriptor idx, as poll() just told. */
+/*
+ * slirp's revents for descriptor idx, as poll() just told. It reads from a
+ * connection that has an error, whether it asked for reading or not, and
+ * aborts the process when it has no room for what it reads; it asks only
+ * while it has. An error it then finds by writing, for which it did ask. One
+ * that is being connected is told: there it reads nothing.
+ */
 static int get_revents(int idx, void *opaque)
 {
 	struct user_net *u = opaque;
+	const struct fd_watch *w;
+	const struct pollfd *p;
 	int ev = 0;
 
 	if (idx < 0 || idx >= u->npfd)
 		return 0;
-	ev |= u->pfd[idx].revents & POLLIN ? SLIRP_POLL_IN : 0;
-	ev |= u->pfd[idx].revents & POLLOUT ? SLIRP_POLL_OUT : 0;
-	ev |= u->pfd[idx].revents & POLLPRI ? SLIRP_POLL_PRI : 0;
-	ev |= u->pfd[idx].revents & POLLERR ? SLIRP_POLL_ERR : 0;
-	ev |= u->pfd[idx].revents & POLLHUP ? SLIRP_POLL_HUP : 0;
+	p = &u->pfd[idx];
+	ev |= p->revents & POLLIN ? SLIRP_POLL_IN : 0;
+	ev |= p->revents & POLLOUT ? SLIRP_POLL_OUT : 0;
+	ev |= p->revents & POLLPRI ? SLIRP_POLL_PRI : 0;
+	w = watch_of(u, p->fd);
+	if (!(p->events & POLLIN) && w && w->read)
+		return p->revents & (POLLERR | POLLHUP) ? ev | SLIRP_POLL_OUT
+							: ev;
+	ev |= p->revents & POLLERR ? SLIRP_POLL_ERR : 0;
+	ev |= p->revents & POLLHUP ? SLIRP_POLL_HUP : 0;
 	return ev;
 }
 
+/* What slirp asked for holds once: it may have no room any more after it. */
 static void poll_now(struct user_net *u)
 {
 	int r = poll(u->pfd, (nfds_t)u->npfd, 0);
 
 	slirp_pollfds_poll(u->slirp, r < 0, get_revents, u);
+	u->npfd = 0;
 	loop_call_schedule(&u->sync_call);
 }
 
@@ -104,7 +157,8 @@ static void fd_ready(void *arg, uint32_t events)
 	struct fd_watch *w = arg;
 
 	(void)events;
-	poll_now(w->u);
+	if (w->u->npfd) /* else it is asked anew in this round */
+		poll_now(w->u);
 }
 
 static void tick(void *arg)
@@ -112,57 +166,47 @@ static void tick(void *arg)
 	poll_now(arg);
 }
 
-static struct fd_watch *watch_of(struct user_net *u, int fd)
+/* Watch w for events; a failure is told and leaves slirp's own timer. */
+static void watch_set(struct fd_watch *w, uint32_t events)
 {
-	list_each (n, &u->watches) {
-		struct fd_watch *w = list_entry(n, struct fd_watch, node);
+	struct user_net *u = w->u;
+	int r = 0;
 
-		if (w->w.fd == fd)
-			return w;
-	}
-	return NULL;
-}
-
-/* Watch fd for events; a failure is told and leaves slirp's own timer. */
-static void want(struct user_net *u, int fd, uint32_t events)
-{
-	struct fd_watch *w = watch_of(u, fd);
-	int r;
-
-	if (w) {
-		if (w->events != events && loop_fd_mod(&w->w, events) == 0)
-			w->events = events;
-		w->wanted = true;
-		return;
-	}
-	w = calloc(1, sizeof(*w));
-	if (!w)
-		return;
-	w->u = u;
-	w->events = events;
-	w->wanted = true;
-	r = loop_fd_add(u->n.loop, &w->w, fd, events, fd_ready, w);
-	if (r < 0) {
+	if (!w->w.loop)
+		r = loop_fd_add(u->n.loop, &w->w, w->fd, events, fd_ready, w);
+	else if (w->events != events)
+		r = loop_fd_mod(&w->w, events);
+	if (r < 0)
 		log_limited(u->n.log, &u->limit, LOG_WARN,
 			"user network: cannot watch a socket: %s",
 			strerror(-r));
-		free(w);
-		return;
-	}
-	list_add_tail(&u->watches, &w->node);
+	else
+		w->events = events;
+}
+
+static bool is_full(const struct user_net *u)
+{
+	return u->nsocks >= MAX_SOCKS;
 }
 
 static int add_poll(int fd, int events, void *opaque)
 {
 	struct user_net *u = opaque;
+	struct fd_watch *w = watch_of(u, fd);
 	short ev = 0;
 	uint32_t ep = 0;
 
-	if (u->npfd == MAX_FDS)
+	/* a forward's own socket would bring more */
+	if (u->npfd == MAX_FDS || (is_full(u) && !(w && w->sock)))
+		return -1;
+	if (!w)
+		w = watch_new(u, fd);
+	if (!w)
 		return -1;
 	if (events & SLIRP_POLL_IN) {
 		ev |= POLLIN;
 		ep |= EPOLLIN;
+		w->read = true;
 	}
 	if (events & SLIRP_POLL_OUT) {
 		ev |= POLLOUT;
@@ -173,8 +217,18 @@ static int add_poll(int fd, int events, void *opaque)
 		ep |= EPOLLPRI;
 	}
 	u->pfd[u->npfd] = (struct pollfd){ .fd = fd, .events = ev };
-	want(u, fd, ep);
+	w->wanted = true;
+	watch_set(w, ep);
 	return u->npfd++;
+}
+
+/* Nobody waits for this one now. */
+static void watch_rest(struct fd_watch *w)
+{
+	if (!w->sock)
+		watch_free(w);
+	else
+		loop_fd_del(&w->w);
 }
 
 /* Ask slirp what it waits for, and make the watches match. */
@@ -183,16 +237,19 @@ static void sync_watches(void *arg)
 	struct user_net *u = arg;
 	uint32_t timeout_ms = UINT32_MAX;
 
-	list_each (n, &u->watches)
-		list_entry(n, struct fd_watch, node)->wanted = false;
+	for (unsigned b = 0; b < BUCKETS; b++)
+		list_each (n, &u->watches[b])
+			list_entry(n, struct fd_watch, node)->wanted = false;
 	u->npfd = 0;
 	slirp_pollfds_fill(u->slirp, &timeout_ms, add_poll, u);
-	list_each_safe (n, tmp, &u->watches) {
-		struct fd_watch *w = list_entry(n, struct fd_watch, node);
+	for (unsigned b = 0; b < BUCKETS; b++)
+		list_each_safe (n, tmp, &u->watches[b]) {
+			struct fd_watch *w =
+				list_entry(n, struct fd_watch, node);
 
-		if (!w->wanted)
-			watch_free(w);
-	}
+			if (!w->wanted)
+				watch_rest(w);
+		}
 	if (timeout_ms != UINT32_MAX)
 		loop_timer_arm(&u->tick,
 			clock_now_ns() + timeout_ms * NS_PER_MS);
@@ -219,6 +276,7 @@ static ssize_t send_packet(const void *buf, size_t len, void *opaque)
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 	struct frame *f;
 
+	guard_learn(&u->guard, buf, len);
 	if (!u->queued && netdev_deliver(&u->n, &iov, 1, len))
 		return (ssize_t)len;
 	f = u->queued < MAX_QUEUED && u->n.sink.receive
@@ -291,10 +349,23 @@ static void timer_mod(void *timer, int64_t expire_ms, void *opaque)
 		loop_timer_arm(&t->t, (uint64_t)expire_ms * NS_PER_MS);
 }
 
+/* A socket of the guest's, or of who came in by a forward. */
 static void fd_registered(int fd, void *opaque)
 {
-	(void)fd;
-	(void)opaque;
+	struct user_net *u = opaque;
+	struct fd_watch *w;
+
+	if (fd < 0)
+		return;
+	w = watch_of(u, fd);
+	if (!w)
+		w = watch_new(u, fd);
+	if (!w)
+		return;
+	if (!w->sock)
+		u->nsocks++;
+	w->sock = true;
+	w->read = false;
 }
 
 /* slirp is about to close fd: its number may come back at once. */
@@ -333,6 +404,12 @@ static int user_send(struct netdev *n, const struct iovec *iov, int niov,
 	if (len > sizeof(u->tx))
 		return -EMSGSIZE;
 	len = netdev_gather(iov, niov, u->tx, sizeof(u->tx));
+	if (is_full(u))
+		log_limited(n->log, &u->limit, LOG_WARN,
+			"user network: %u sockets are open: no more for now",
+			u->nsocks);
+	if (!guard_pass(&u->guard, u->tx, len, is_full(u), clock_now_ns()))
+		return -EPERM;
 	slirp_input(u->slirp, u->tx, (int)len);
 	loop_call_schedule(&u->sync_call);
 	return 0;
@@ -352,8 +429,9 @@ static void user_free(struct netdev *n)
 		slirp_cleanup(u->slirp);
 	loop_call_cancel(&u->sync_call);
 	loop_timer_disarm(&u->tick);
-	list_each_safe (w, tmp, &u->watches)
-		watch_free(list_entry(w, struct fd_watch, node));
+	for (unsigned b = 0; b < BUCKETS; b++)
+		list_each_safe (w, tmp, &u->watches[b])
+			watch_free(list_entry(w, struct fd_watch, node));
 	while ((it = list_pop(&u->queue)))
 		free(list_entry(it, struct frame, node));
 	free(u);
@@ -415,7 +493,9 @@ int netdev_user_new(struct loop *l, struct log *log, const char *hostname,
 	u->n.loop = l;
 	u->n.log = log;
 	snprintf(u->n.name, sizeof(u->n.name), "user");
-	list_init(&u->watches);
+	for (unsigned b = 0; b < BUCKETS; b++)
+		list_init(&u->watches[b]);
+	guard_init(&u->guard, clock_now_ns());
 	list_init(&u->queue);
 	loop_call_init(&u->sync_call, l, sync_watches, u);
 	loop_timer_init(&u->tick, l, tick, u);
