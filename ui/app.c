@@ -16,6 +16,9 @@
 #include "ui/model.h"
 #include "ui/view.h"
 
+/* Between looks at the guests while nobody watches. */
+#define APP_SELDOM_NS (5 * NS_PER_S)
+
 /* Any thread. A box that is full loses the event; states are read anyway. */
 static void app_watch(void *arg, const struct engine_event *ev)
 {
@@ -68,9 +71,13 @@ static void app_tick(void *arg)
 
 void app_poke(struct app *a)
 {
-	if (a->next_tick_ns)
+	bool seldom = list_empty(&a->views);
+
+	/* one who came to look does not wait for the seldom look */
+	if (a->next_tick_ns && (seldom || !a->seldom))
 		return;
-	a->next_tick_ns = clock_now_ns() + NS_PER_S;
+	a->seldom = seldom;
+	a->next_tick_ns = clock_now_ns() + (seldom ? APP_SELDOM_NS : NS_PER_S);
 	loop_timer_arm(&a->tick, a->next_tick_ns);
 }
 

@@ -47,8 +47,10 @@ struct app {
 	struct app_event events[APP_EVENTS];
 	uint64_t nevents; /* ever; event i is at i % APP_EVENTS */
 
-	struct loop_timer tick; /* one second, while something moves */
+	/* each second while somebody watches, else seldom; 0 = nothing moves */
+	struct loop_timer tick;
 	uint64_t next_tick_ns;
+	bool seldom;
 	uint64_t started_ns;
 
 	/* The server's side of `server stop` and `server status`. */

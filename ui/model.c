@@ -175,6 +175,7 @@ static void model_rates(struct model_guest *g)
 	g->rate[SERIES_EXITS] = model_rate(tb.exits, ta.exits, s);
 }
 
+/* One second of history. */
 static void model_remember(struct model_guest *g)
 {
 	bool full = g->nhistory == MODEL_HISTORY;
@@ -192,6 +193,8 @@ static void model_remember(struct model_guest *g)
 
 void model_take(struct model_guest *g, const struct guest_stats *s)
 {
+	uint64_t seconds;
+
 	if (g->samples && (s->uptime_ns < g->cur.uptime_ns ||
 				  s->when_ns < g->cur.when_ns))
 		model_forget(g);
@@ -204,7 +207,11 @@ void model_take(struct model_guest *g, const struct guest_stats *s)
 	if (g->samples < 2)
 		return;
 	model_rates(g);
-	model_remember(g);
+	/* nobody watched for a while: each second of it was like the rest */
+	seconds = (g->cur.when_ns - g->prev.when_ns + NS_PER_S / 2) / NS_PER_S;
+	for (uint64_t i = 0; i < (seconds ? seconds : 1) && i < MODEL_HISTORY;
+		i++)
+		model_remember(g);
 }
 
 double model_dirty_rate(const struct model_guest *g)

@@ -376,6 +376,10 @@ START_TEST (rates_come_from_two_samples_and_are_never_made_up) {
 	ck_assert(g->rate[SERIES_READ] > 1199999 &&
 		  g->rate[SERIES_READ] < 1200001);
 	ck_assert_uint_eq(g->nhistory, 2);
+	/* history is of seconds, however seldom one looked */
+	fake_pass(r.en, 5000);
+	model_sample(r.app.model);
+	ck_assert_uint_eq(g->nhistory, 7);
 	for (int i = 0; i < 80; i++)
 		rig_second(&r);
 	ck_assert_uint_eq(g->nhistory, MODEL_HISTORY);
