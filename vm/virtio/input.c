@@ -147,7 +147,7 @@ static unsigned text(uint8_t *data, const char *s)
 {
 	unsigned n = 0;
 
-	while (s[n] && n < CFG_LEN - CFG_DATA) {
+	while (n < CFG_LEN - CFG_DATA && s[n]) {
 		data[n] = (uint8_t)s[n];
 		n++;
 	}
