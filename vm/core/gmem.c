@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vm/base/clock.h"
 #include "vm/base/sizes.h"
 
 #include "vm/core/gmem_impl.h"
@@ -291,12 +292,31 @@ static uint64_t gmem_count_pages(const struct gmem *g)
 	return n * GMEM_PAGE;
 }
 
-uint64_t gmem_resident(const struct gmem *g)
+/*
+ * A count of many GiB takes a while: the next one is then put off, so that
+ * counting costs a hundredth of the time at most. Two threads may count at
+ * once; either's figure will do.
+ */
+static uint64_t gmem_count_seldom(struct gmem *g)
+{
+	uint64_t now = clock_now_ns(), took, n;
+
+	if (now < atomic_load(&g->count_at_ns))
+		return atomic_load(&g->counted);
+	n = gmem_count_pages(g);
+	took = clock_now_ns() - now;
+	atomic_store(&g->counted, n);
+	if (took > NS_PER_MS)
+		atomic_store(&g->count_at_ns, now + 100 * took);
+	return n;
+}
+
+uint64_t gmem_resident(struct gmem *g)
 {
 	struct stat st;
 
 	if (g->fd < 0)
-		return gmem_count_pages(g);
+		return gmem_count_seldom(g);
 	/* a memfd has blocks only where pages were touched */
 	return fstat(g->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
 }

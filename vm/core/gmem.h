@@ -72,7 +72,8 @@ enum gmem_kind gmem_kind(void);
 uint64_t gmem_size(const struct gmem *g);     /* bytes of RAM */
 uint64_t gmem_low_end(const struct gmem *g);  /* end of RAM below 4 GiB */
 uint64_t gmem_high_end(const struct gmem *g); /* 4 GiB or end of RAM above */
-uint64_t gmem_resident(const struct gmem *g); /* bytes of RAM really held */
+/* Bytes of RAM really held; of a large guest as some seconds ago. */
+uint64_t gmem_resident(struct gmem *g);
 
 /*
  * Copy between guest RAM and buf. -EFAULT when any byte is not RAM (then

@@ -3,6 +3,8 @@
 #ifndef VM_CORE_GMEM_IMPL_H
 #define VM_CORE_GMEM_IMPL_H
 
+#include <stdatomic.h>
+
 #include "vm/base/list.h"
 #include "vm/base/lock.h"
 
@@ -35,6 +37,8 @@ struct gmem {
 	unsigned phys_bits;
 	struct gmem_range range[GMEM_RAM_RANGES];
 	unsigned nranges;
+	_Atomic uint64_t counted;     /* bytes held when last looked */
+	_Atomic uint64_t count_at_ns; /* no look before */
 
 	struct lock lock; /* rank BUS; guards all that follows */
 	struct list blocks;
