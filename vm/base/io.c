@@ -8,11 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "vm/base/clock.h"
+
+#define PIPE_WAIT_MS 1000 /* for the whole of what a pipe gives */
 
 int io_read_full(int fd, void *buf, size_t len)
 {
@@ -88,12 +93,27 @@ int io_pwrite_full(int fd, const void *buf, size_t len, off_t off)
 	return 0;
 }
 
+/* Wait for more from a pipe, until the deadline in ns: 0 or -ETIMEDOUT. */
+static int io_wait_more(int fd, uint64_t *deadline)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t now = clock_now_ns();
+
+	if (!*deadline)
+		*deadline = now + PIPE_WAIT_MS * NS_PER_MS;
+	if (now >= *deadline)
+		return -ETIMEDOUT;
+	poll(&p, 1, (int)((*deadline - now) / NS_PER_MS) + 1);
+	return 0;
+}
+
 /* Read to the end of fd, at most max bytes, into a growing *buf. */
 static int io_slurp(int fd, size_t max, uint8_t **buf, size_t *len)
 {
 	size_t room = max < 4096 ? max + 1 : 4096;
 	uint8_t *p = malloc(room + 1);
 	int r = p ? 0 : -ENOMEM;
+	uint64_t deadline = 0;
 
 	*len = 0;
 	while (!r) {
@@ -101,6 +121,10 @@ static int io_slurp(int fd, size_t max, uint8_t **buf, size_t *len)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN) {
+			r = io_wait_more(fd, &deadline);
+			continue;
+		}
 		if (n <= 0) {
 			r = n ? -errno : 0;
 			break;
@@ -135,7 +159,8 @@ int io_read_file(const char *path, size_t max, uint8_t **out, size_t *len,
 
 	if (max > SSIZE_MAX / 2)
 		max = SSIZE_MAX / 2;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* a FIFO, which blocks for as long as it likes, may lie there */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return err_sys(e, errno, "cannot open %s", path);
 	r = io_slurp(fd, max, out, len);

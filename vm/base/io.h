@@ -21,7 +21,8 @@ int io_pwrite_full(int fd, const void *buf, size_t len, off_t off);
 /*
  * Read the whole file at path, at most max bytes. *out gets one extra zero
  * byte after *len; the caller frees it. -EFBIG when larger than max, and e
- * names path and cause on every failure.
+ * names path and cause on every failure. A pipe may lie there; its writer is
+ * waited for a second: -ETIMEDOUT.
  */
 int io_read_file(const char *path, size_t max, uint8_t **out, size_t *len,
 	struct err *e);

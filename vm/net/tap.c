@@ -47,14 +47,28 @@ static bool deliver(struct tap_net *t)
 	return true;
 }
 
+/* The interface was deleted: poll would tell it without end. */
+static void lost(struct tap_net *t, int code)
+{
+	loop_fd_del(&t->w);
+	log_limited(t->n.log, &t->limit, LOG_WARN, "%s: %s: no more frames",
+		t->n.name, strerror(code));
+}
+
 static void readable(void *arg, uint32_t events)
 {
 	struct tap_net *t = arg;
 
 	(void)events;
+	if (t->waiting) { /* not asked for, so an error */
+		lost(t, ENODEV);
+		return;
+	}
 	for (int i = 0; i < BATCH; i++) {
 		ssize_t got = read(t->fd, t->rx, sizeof(t->rx));
 
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			lost(t, errno);
 		if (got <= 0)
 			return;
 		t->waiting = (size_t)got;

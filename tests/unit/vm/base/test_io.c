@@ -140,6 +140,33 @@ START_TEST (read_file_names_path_and_cause) {
 }
 END_TEST
 
+START_TEST (read_file_waits_for_no_pipe_for_ever) {
+	struct err e = ERR_NONE;
+	const char *path;
+	uint8_t *text;
+	pthread_t t;
+	size_t len;
+	int fd;
+
+	folder = suite_tmp();
+	path = suite_path(folder, "fifo");
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	alarm(20);
+	ck_assert_int_eq(io_read_file(path, 9, &text, &len, &e), 0);
+	ck_assert_uint_eq(len, 0); /* nobody writes */
+	free(text);
+	fd = open(path, O_RDWR);
+	ck_assert_int_eq(io_read_file(path, 9, &text, &len, &e), -ETIMEDOUT);
+	ck_assert_err(e, ETIMEDOUT, "fifo: Connection timed out");
+	pthread_create(&t, NULL, write_in_pieces, &fd);
+	ck_assert_int_eq(io_read_file(path, 9, &text, &len, &e), 0);
+	ck_assert_str_eq((char *)text, "abcd");
+	free(text);
+	pthread_join(t, NULL);
+	suite_rm(folder);
+}
+END_TEST
+
 START_TEST (write_file_replaces_with_the_new_mode) {
 	const char *path;
 	struct stat st;
@@ -284,6 +311,7 @@ END_TEST
 SUITE("io", read_puts_pieces_together, write_tells_why_it_failed,
 	pread_and_pwrite_use_the_offset, read_file_gives_all_and_a_zero,
 	read_file_refuses_more_than_max, read_file_names_path_and_cause,
+	read_file_waits_for_no_pipe_for_ever,
 	write_file_replaces_with_the_new_mode,
 	write_file_works_in_the_present_folder, write_file_tells_why_it_failed,
 	a_write_that_does_not_fit_leaves_the_old_file,
