@@ -2,6 +2,7 @@
 /* VncAuth: see auth.h. The cipher is libvncserver's (DES by libgcrypt). */
 #include "display/viewer/auth.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <rfb/rfb.h>
 #include <stdio.h>
@@ -62,13 +63,31 @@ enum auth_result auth_check(const struct viewer_config *c,
 	return full ? AUTH_FULL : view ? AUTH_VIEW_ONLY : AUTH_FAILED;
 }
 
+/*
+ * Whose failures count together: an address, in IPv6 the network of it, of
+ * which whoever has one address has 2^64.
+ */
+static void auth_key(const char *peer, char key[VIEWER_PEER_MAX])
+{
+	struct in6_addr a;
+
+	snprintf(key, VIEWER_PEER_MAX, "%s", peer);
+	if (inet_pton(AF_INET6, peer, &a) != 1 || IN6_IS_ADDR_V4MAPPED(&a))
+		return;
+	memset(a.s6_addr + 8, 0, 8);
+	inet_ntop(AF_INET6, &a, key, VIEWER_PEER_MAX);
+}
+
 static struct auth_entry *auth_find(const struct auth_table *t,
 	const char *peer)
 {
+	char key[VIEWER_PEER_MAX];
+
+	auth_key(peer, key);
 	for (unsigned i = 0; i < AUTH_ADDRESSES; i++) {
 		const struct auth_entry *e = &t->entry[i];
 
-		if (e->failures && !strcmp(e->peer, peer))
+		if (e->failures && !strcmp(e->peer, key))
 			return (struct auth_entry *)e;
 	}
 	return NULL;
@@ -89,7 +108,7 @@ static struct auth_entry *auth_new(struct auth_table *t, const char *peer)
 			best = e;
 	}
 	memset(best, 0, sizeof(*best));
-	snprintf(best->peer, sizeof(best->peer), "%s", peer);
+	auth_key(peer, best->peer);
 	return best;
 }
 

@@ -32,7 +32,8 @@ enum auth_result auth_check(const struct viewer_config *c,
 	const uint8_t challenge[AUTH_CHALLENGE],
 	const uint8_t response[AUTH_CHALLENGE]);
 
-/* Failures by address; the least recent entry makes room for a new one. */
+/* Failures by address (IPv6: /64); the least recent entry makes room for a new
+ * one. */
 struct auth_table {
 	struct auth_entry {
 		char peer[VIEWER_PEER_MAX];

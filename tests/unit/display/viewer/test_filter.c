@@ -391,6 +391,22 @@ START_TEST (failures_cost_growing_waits) {
 }
 END_TEST
 
+START_TEST (failures_count_for_a_whole_ipv6_network) {
+	static struct auth_table t;
+
+	auth_failed(&t, "2001:db8:1:2::1", NS_PER_S);
+	auth_failed(&t, "2001:db8:1:2:3::1", NS_PER_S);
+	auth_failed(&t, "2001:db8:1:2:ffff::", NS_PER_S);
+	ck_assert_uint_eq(auth_wait_s(&t, "2001:db8:1:2::9", NS_PER_S), 2);
+	ck_assert_uint_eq(auth_wait_s(&t, "2001:db8:1:3::1", NS_PER_S), 0);
+	for (int i = 0; i < 3; i++)
+		auth_failed(&t, "::ffff:10.0.0.1", NS_PER_S);
+	ck_assert_uint_eq(auth_wait_s(&t, "::ffff:10.0.0.1", NS_PER_S), 2);
+	ck_assert_uint_eq(auth_wait_s(&t, "::ffff:10.0.0.2", NS_PER_S), 0);
+	ck_assert_uint_eq(auth_remembered(&t, NS_PER_S), 2);
+}
+END_TEST
+
 START_TEST (a_full_table_forgets_who_waits_least) {
 	static struct auth_table t;
 	char name[16];
@@ -449,4 +465,5 @@ SUITE("filter", input_is_told_and_not_forwarded, scancodes_are_told,
 	caps_lock_counts_for_letters, shortcuts_and_scancodes_are_left_alone,
 	a_leaving_client_lets_go, des_works_as_others_have_it,
 	each_password_opens_its_door, failures_cost_growing_waits,
+	failures_count_for_a_whole_ipv6_network,
 	a_full_table_forgets_who_waits_least, queues_keep_order_over_chunks)
