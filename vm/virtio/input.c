@@ -145,12 +145,10 @@ static unsigned ev_bits(const struct virtio_input *in, unsigned type,
 /* A name, without an end mark: its size tells (5.8.4). */
 static unsigned text(uint8_t *data, const char *s)
 {
-	unsigned n = 0;
+	unsigned n;
 
-	while (n < CFG_LEN - CFG_DATA && s[n]) {
+	for (n = 0; s[n]; n++)
 		data[n] = (uint8_t)s[n];
-		n++;
-	}
 	return n;
 }
 
