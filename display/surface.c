@@ -24,6 +24,12 @@ struct surface {
 	int fd;
 	unsigned width, height, stride;
 	uint64_t generation;
+	/*
+	 * Rows that something was painted in, a bit each. The others are zero,
+	 * and not even looked at, which would take memory for them: a screen
+	 * that stays black has none.
+	 */
+	uint64_t painted[(DISPLAY_MAX_H + 63) / 64];
 	struct list readers;
 };
 
@@ -143,6 +149,7 @@ int surface_resize(struct surface *s, unsigned width, unsigned height)
 	s->height = h;
 	s->stride = w * 4;
 	s->generation++;
+	memset(s->painted, 0, sizeof(s->painted));
 	/* marks of the old size must not point outside the new one */
 	list_each (it, &s->readers)
 		memset(&list_entry(it, struct surface_reader, node)->dirty, 0,
@@ -180,6 +187,15 @@ void surface_dirty(struct surface *s, unsigned x, unsigned y, unsigned w,
 	}
 }
 
+static bool surface_is_black(const uint32_t *px, unsigned n)
+{
+	while (n && !*px) {
+		px++;
+		n--;
+	}
+	return !n;
+}
+
 bool surface_put_row(struct surface *s, unsigned x, unsigned y,
 	const uint32_t *px, unsigned n)
 {
@@ -190,6 +206,11 @@ bool surface_put_row(struct surface *s, unsigned x, unsigned y,
 		return false;
 	if (n > s->width - x)
 		n = s->width - x;
+	if (!(s->painted[y / 64] >> y % 64 & 1)) {
+		if (surface_is_black(px, n))
+			return false;
+		s->painted[y / 64] |= UINT64_C(1) << y % 64;
+	}
 	to = (uint32_t *)(void *)(s->map + (size_t)y * s->stride) + x;
 	while (n) {
 		unsigned part = DISPLAY_TILE - x % DISPLAY_TILE;

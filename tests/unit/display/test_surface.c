@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "display/surface.h"
@@ -110,6 +111,25 @@ START_TEST (put_row_marks_only_what_changed) {
 }
 END_TEST
 
+START_TEST (a_black_screen_holds_no_memory) {
+	struct surface *s = make(128, 128);
+	uint32_t row[128] = { 0 };
+	struct stat st;
+
+	for (unsigned y = 0; y < 128; y++)
+		ck_assert(!surface_put_row(s, 0, y, row, 128));
+	ck_assert_int_eq(fstat(surface_fd(s), &st), 0);
+	ck_assert_int_eq(st.st_blocks, 0);
+	row[127] = 5;
+	ck_assert(surface_put_row(s, 0, 9, row, 128));
+	ck_assert_uint_eq(surface_pixels(s)[9 * 128 + 127], 5);
+	row[127] = 0; /* black again, which now is a change */
+	ck_assert(surface_put_row(s, 0, 9, row, 128));
+	ck_assert_uint_eq(surface_pixels(s)[9 * 128 + 127], 0);
+	surface_free(s);
+}
+END_TEST
+
 START_TEST (rects_join_equal_spans_of_rows) {
 	struct surface_tiles t = { { 0x6, 0x6, 0x1 } };
 	struct surface_rect r[8];
@@ -172,7 +192,7 @@ END_TEST
 
 SUITE("surface", resize_clamps_to_the_limits, resize_to_the_same_size_keeps_all,
 	each_reader_has_its_own_marks, marks_outside_are_left_out,
-	put_row_marks_only_what_changed, rects_join_equal_spans_of_rows,
-	rects_are_clipped_and_never_too_many,
+	put_row_marks_only_what_changed, a_black_screen_holds_no_memory,
+	rects_join_equal_spans_of_rows, rects_are_clipped_and_never_too_many,
 	others_can_neither_shrink_nor_paint_it,
 	resize_without_descriptors_keeps_the_old_picture)
