@@ -171,7 +171,7 @@ void virtio_broken(struct virtio_dev *v, const char *why)
 		v->transport->notify_config(v);
 }
 
-static void queue_run(struct virtq *q)
+void virtio_queue_run(struct virtq *q)
 {
 	struct virtio_dev *v = q->v;
 
@@ -182,17 +182,7 @@ static void queue_run(struct virtq *q)
 static void queues_run(struct virtio_dev *v)
 {
 	for (unsigned i = 0; i < v->info.nqueues; i++)
-		queue_run(v->vq[i]);
-}
-
-static void queue_kicked(void *arg, uint32_t events)
-{
-	struct virtq *q = arg;
-	eventfd_t count;
-
-	(void)events;
-	eventfd_read(q->kick_fd, &count);
-	queue_run(q);
+		virtio_queue_run(v->vq[i]);
 }
 
 void virtio_kick(struct virtio_dev *v, unsigned n)
@@ -216,6 +206,7 @@ static void dev_start(struct virtio_dev *v)
 	lock_drop(&v->lock);
 	v->live = true;
 	for (unsigned i = 0; i < v->info.nqueues; i++) {
+		kick_start(v->vq[i]);
 		lock_take(&v->lock);
 		r = v->regs[i];
 		lock_drop(&v->lock);
@@ -352,8 +343,7 @@ static int queues_init(struct virtio_dev *v, struct err *e)
 		v->vq[i] = q;
 		r = virtq_init(q, v, i, e);
 		if (r == 0)
-			r = loop_fd_add(v->core->io, &q->kick, q->kick_fd,
-				EPOLLIN, queue_kicked, q);
+			r = kick_init(q);
 		if (r < 0)
 			return err_sys(e, -r, "%s: queue %u", v->info.name, i);
 	}
@@ -398,7 +388,7 @@ void virtio_dev_fini(struct virtio_dev *v)
 	for (unsigned i = 0; v->vq && i < v->info.nqueues; i++) {
 		if (!v->vq[i])
 			continue;
-		loop_fd_del(&v->vq[i]->kick);
+		kick_fini(v->vq[i]);
 		virtq_fini(v->vq[i]);
 		free(v->vq[i]);
 	}

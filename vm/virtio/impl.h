@@ -34,6 +34,10 @@ struct virtq {
 	unsigned index;
 	int kick_fd; /* the driver's kicks: ioeventfd or the transport */
 	struct loop_fd kick;
+	unsigned for_nothing; /* kicks in a row that brought nothing */
+	uint64_t hold_ns;     /* kicks are held back that long, 0 = not */
+	struct loop_timer hold;
+	uint16_t news_avail; /* split: driver's index when last asked */
 
 	bool ready;
 	bool packed, event_idx, indirect;
@@ -114,7 +118,19 @@ int virtq_add_piece(struct virtq *q, struct virtq_elem *el, uint64_t addr,
 const uint8_t *virtq_indirect(struct virtq *q, uint64_t addr, uint32_t len,
 	unsigned *n);
 
+/*
+ * Did the driver add buffers since this was last asked (split), or are there
+ * any that were not popped (packed)?
+ */
+bool virtq_has_news(struct virtq *q);
+
+/* kick.c; all on the I/O thread. kick_start: the device comes up. */
+int kick_init(struct virtq *q);
+void kick_start(struct virtq *q);
+void kick_fini(struct virtq *q);
+
 /* packed.c */
+bool packed_has_news(const struct virtq *q);
 int packed_pop(struct virtq *q, struct virtq_elem *el);
 void packed_unpop(struct virtq *q, const struct virtq_elem *el);
 void packed_push(struct virtq *q, const struct virtq_elem *el, uint32_t len);
@@ -143,6 +159,8 @@ void virtio_config_write_locked(struct virtio_dev *v, unsigned off,
 	uint64_t val, unsigned size);
 /* A kick from the vCPU's thread. n is checked. */
 void virtio_kick(struct virtio_dev *v, unsigned n);
+/* Let the device look at a queue, if both are ready. Thread: I/O. */
+void virtio_queue_run(struct virtq *q);
 /* What virtio_active() depends on changed: look again. Thread: any. */
 void virtio_recheck(struct virtio_dev *v);
 

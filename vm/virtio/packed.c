@@ -33,6 +33,11 @@ static bool packed_available(const struct virtq *q)
 	return avail == q->avail_wrap && used != q->avail_wrap;
 }
 
+bool packed_has_news(const struct virtq *q)
+{
+	return packed_available(q);
+}
+
 static int packed_fail(struct virtq *q, const char *why)
 {
 	virtio_broken(q->v, why);

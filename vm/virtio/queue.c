@@ -80,6 +80,7 @@ int virtq_start(struct virtq *q, const struct virtio_queue_regs *r,
 	q->indirect = virtio_has(v, VIRTIO_F_INDIRECT_DESC);
 	q->size = r->size;
 	q->last_avail = q->shadow_avail = q->used = q->signalled = 0;
+	q->news_avail = 0;
 	q->avail_wrap = q->used_wrap = true;
 	q->unsignalled = 0;
 	*why = "queue size";
@@ -116,11 +117,6 @@ struct virtio_dev *virtq_dev(const struct virtq *q)
 bool virtq_ready(const struct virtq *q)
 {
 	return q->ready;
-}
-
-void virtq_again(struct virtq *q)
-{
-	eventfd_write(q->kick_fd, 1);
 }
 
 /* --- descriptors -----------------------------------------------------------
@@ -289,6 +285,14 @@ static bool split_enable_kicks(struct virtq *q)
 	return ring_load16(q->driver + AVAIL_IDX) != q->last_avail;
 }
 
+static bool split_has_news(struct virtq *q)
+{
+	uint16_t was = q->news_avail;
+
+	q->news_avail = ring_load16(q->driver + AVAIL_IDX);
+	return q->news_avail != was;
+}
+
 /* --- either ring ------------------------------------------------------------
  */
 
@@ -327,6 +331,13 @@ void virtq_notify(struct virtq *q)
 		return;
 	if (q->packed ? packed_need_notify(q) : split_need_notify(q))
 		q->v->transport->notify_queue(q->v, q->index);
+}
+
+bool virtq_has_news(struct virtq *q)
+{
+	if (!q->ready)
+		return false;
+	return q->packed ? packed_has_news(q) : split_has_news(q);
 }
 
 void virtq_disable_kicks(struct virtq *q)

@@ -5,6 +5,8 @@
 #include "vm/base/clock.h"
 #include "vm/base/thread.h"
 
+#include "vm/virtio/impl.h"
+
 #include "tests/unit/vm/virtio/vdriver.h"
 
 static struct vd vd;
@@ -15,6 +17,7 @@ static struct vd_ring ring;
 static bool busy; /* stop() says so: requests are in flight */
 static unsigned starts, stops, drains, resets, cfg_writes;
 static bool drain_ends;
+static unsigned looks; /* at queues */
 
 static bool features_ok(struct virtio_dev *v, uint64_t features)
 {
@@ -45,6 +48,7 @@ static void op_queue(struct virtio_dev *v, struct virtq *q)
 {
 	(void)v;
 	(void)q;
+	looks++;
 }
 
 static bool op_stop(struct virtio_dev *v)
@@ -92,6 +96,7 @@ static void start(void)
 	struct err e = ERR_NONE;
 
 	busy = drain_ends = false;
+	looks = 0;
 	starts = stops = drains = resets = cfg_writes = 0;
 	rig_init(&vd.r, VD_RAM, true);
 	ck_assert_int_eq(virtio_dev_init(&dev, &vd.r.core, &info, &ops, &e), 0);
@@ -575,9 +580,82 @@ START_TEST (moving_the_bar_while_running_keeps_the_doorbell) {
 }
 END_TEST
 
+/* Kick an empty ring until the device leaves the doorbell alone. */
+static void kick_for_nothing(void)
+{
+	struct virtq *q = virtio_queue(&dev, 0);
+
+	for (int i = 0; !q->hold_ns; i++) {
+		ck_assert_int_lt(i, 1000);
+		vd_kick(&ring);
+	}
+	ck_assert_uint_ge(looks, 8); /* not at once */
+	ck_assert_uint_le(looks, 32);
+}
+
+START_TEST (kicks_for_nothing_are_held_back_until_there_is_something) {
+	static const uint64_t kinds[] = VD_KINDS;
+	static const struct vd_buf buf = { VD_DATA, 64, true };
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct virtq *q;
+
+		start();
+		ck_assert(vd_negotiate(&vd, VD_V1 | kinds[i]));
+		vd_ring(&vd, &ring, 0, 8);
+		vd_driver_ok(&vd);
+		looks = 0;
+		kick_for_nothing();
+		q = virtio_queue(&dev, 0);
+		vd_add(&ring, &buf, 1);
+		looks = 0;
+		vd_kick(&ring);
+		while (q->hold_ns)
+			loop_run_once(vd.r.core.io, 100);
+		ck_assert_uint_ge(looks, 1);
+		ck_assert_uint_eq(q->for_nothing, 0);
+		stop();
+	}
+}
+END_TEST
+
+START_TEST (kicks_are_heard_again_when_they_stop_or_at_a_new_start) {
+	struct virtq *q;
+
+	start();
+	go_live();
+	looks = 0;
+	kick_for_nothing();
+	q = virtio_queue(&dev, 0);
+	while (q->hold_ns)
+		loop_run_once(vd.r.core.io, 100);
+	looks = 0;
+	kick_for_nothing();
+	vd_reset(&vd);
+	starts = 0;
+	go_live();
+	ck_assert_uint_eq(q->hold_ns, 0);
+	looks = 0;
+	vd_kick(&ring);
+	ck_assert_uint_eq(looks, 1);
+	/* what the device asks for itself is not held back */
+	looks = 0;
+	kick_for_nothing();
+	looks = 0;
+	virtq_again(q);
+	ck_assert_uint_eq(q->hold_ns, 0);
+	vd_run(&vd);
+	ck_assert_uint_ge(looks, 1);
+	stop();
+}
+END_TEST
+
 SUITE("virtio pci", the_function_is_a_modern_virtio_one,
-	a_taken_slot_is_refused, features_are_offered_and_checked,
-	driver_ok_needs_features_ok, status_bits_go_only_by_reset,
+	a_taken_slot_is_refused,
+	kicks_for_nothing_are_held_back_until_there_is_something,
+	kicks_are_heard_again_when_they_stop_or_at_a_new_start,
+	features_are_offered_and_checked, driver_ok_needs_features_ok,
+	status_bits_go_only_by_reset,
 	queue_registers_belong_to_the_selected_queue,
 	rings_are_fixed_while_the_device_runs,
 	a_vector_that_does_not_exist_reads_as_none,
