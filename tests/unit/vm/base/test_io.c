@@ -146,7 +146,7 @@ START_TEST (read_file_waits_for_no_pipe_for_ever) {
 	uint8_t *text;
 	pthread_t t;
 	size_t len;
-	int fd;
+	int fd, keep;
 
 	folder = suite_tmp();
 	path = suite_path(folder, "fifo");
@@ -158,11 +158,14 @@ START_TEST (read_file_waits_for_no_pipe_for_ever) {
 	fd = open(path, O_RDWR);
 	ck_assert_int_eq(io_read_file(path, 9, &text, &len, &e), -ETIMEDOUT);
 	ck_assert_err(e, ETIMEDOUT, "fifo: Connection timed out");
+	/* what was written stays there while somebody could read it */
+	keep = open(path, O_RDONLY | O_NONBLOCK);
 	pthread_create(&t, NULL, write_in_pieces, &fd);
 	ck_assert_int_eq(io_read_file(path, 9, &text, &len, &e), 0);
 	ck_assert_str_eq((char *)text, "abcd");
 	free(text);
 	pthread_join(t, NULL);
+	close(keep);
 	suite_rm(folder);
 }
 END_TEST
