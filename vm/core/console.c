@@ -5,7 +5,7 @@
  * log file is written by a thread of its own that is a reader like any other:
  * a full or slow host disk loses lines of the log (and says so in it) but
  * never holds a vCPU. It gathers for LOG_LINGER_MS, as guests print one byte
- * at a time.
+ * at a time. It starts with the first output, as many consoles have none.
  *
  * Lock: lock (rank CONSOLE) guards all but what the log thread alone uses.
  * The sink is called without it; calls counts those under way, so that
@@ -45,6 +45,7 @@ struct console {
 	pthread_cond_t idle;   /* calls got 0 */
 	pthread_cond_t output; /* for the log thread: output, or quit */
 	bool quit;
+	bool logging; /* the log thread runs */
 
 	/* the log thread's, constant or its own */
 	char *log_path; /* NULL = no log */
@@ -152,7 +153,7 @@ static void console_log_main(void *arg)
 	}
 }
 
-static int console_log_start(struct console *c, const char *path, struct err *e)
+static int console_log_new(struct console *c, const char *path, struct err *e)
 {
 	int r;
 
@@ -162,12 +163,17 @@ static int console_log_start(struct console *c, const char *path, struct err *e)
 	r = console_log_open(c);
 	if (r < 0)
 		return err_sys(e, -r, "cannot open console log %s", path);
-	r = thread_start(&c->log_thread, "conlog", console_log_main, c, e);
-	if (r < 0) {
-		close(c->log_fd);
-		c->log_fd = -1;
-	}
-	return r;
+	return 0;
+}
+
+/* Have the log written. Where no thread can be had, the next output tries. */
+static void console_log_poke_locked(struct console *c)
+{
+	if (c->logging)
+		pthread_cond_signal(&c->output);
+	else if (c->log_fd >= 0)
+		c->logging = thread_start(&c->log_thread, "conlog",
+				     console_log_main, c, NULL) == 0;
 }
 
 int console_new(const char *log_path, struct console **out, struct err *e)
@@ -184,7 +190,7 @@ int console_new(const char *log_path, struct console **out, struct err *e)
 		c->watch[i] = -1;
 	c->log_fd = -1;
 	if (log_path)
-		r = console_log_start(c, log_path, e);
+		r = console_log_new(c, log_path, e);
 	if (r < 0) {
 		console_free(c);
 		return r;
@@ -197,14 +203,15 @@ void console_free(struct console *c)
 {
 	if (!c)
 		return;
-	if (c->log_fd >= 0) {
+	if (c->logging) {
 		lock_take(&c->lock);
 		c->quit = true;
 		pthread_cond_signal(&c->output);
 		lock_drop(&c->lock);
 		thread_join(&c->log_thread);
-		close(c->log_fd);
 	}
+	if (c->log_fd >= 0)
+		close(c->log_fd);
 	free(c->log_path);
 	pthread_cond_destroy(&c->output);
 	pthread_cond_destroy(&c->idle);
@@ -242,7 +249,7 @@ void console_output(struct console *c, const void *buf, size_t len)
 		if (c->watch[i] >= 0 &&
 			write(c->watch[i], &one, sizeof(one)) < 0)
 			continue;
-	pthread_cond_signal(&c->output);
+	console_log_poke_locked(c);
 }
 
 size_t console_input_take(struct console *c, void *buf, size_t len)
