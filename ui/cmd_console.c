@@ -121,7 +121,7 @@ static void console_log(struct job *j, struct stream *s)
 	}
 	feed_close(&s->feed);
 	if (lost > 1 && j->app->paths)
-		job_note(j, "%llu bytes before these are in %s/%s.serial",
+		job_note(j, "%llu bytes before these are in %s/%s.serial.log",
 			(unsigned long long)lost - 1, j->app->paths->log,
 			s->guest);
 }

@@ -27,6 +27,7 @@ struct conn {
 	struct loop_fd watch;
 	struct loop_timer patience;
 	struct loop_call close_call;
+	struct loop_call parse_call; /* the verb takes input again */
 	struct proto_in in;
 	struct sendq out;
 	struct job *job;
@@ -44,6 +45,7 @@ static void conn_free(struct conn *c)
 	c->server->nconns--;
 	loop_timer_disarm(&c->patience);
 	loop_call_cancel(&c->close_call);
+	loop_call_cancel(&c->parse_call);
 	loop_fd_del(&c->watch);
 	/* who asked for the end sees it when the process is really gone */
 	if (!c->server->stopping || !c->ending)
@@ -144,7 +146,9 @@ static void sink_more(void *arg)
 	struct conn *c = arg;
 
 	c->paused = false;
-	conn_events(c);
+	/* frames that were read while it took none */
+	if (!c->dead)
+		loop_call_schedule(&c->parse_call);
 }
 
 static void sink_done(void *arg, int code)
@@ -222,6 +226,16 @@ static void conn_parse(struct conn *c)
 		conn_close(c);
 }
 
+static void conn_parse_more(void *arg)
+{
+	struct conn *c = arg;
+
+	if (c->dead)
+		return;
+	conn_parse(c);
+	conn_events(c);
+}
+
 static void conn_read(struct conn *c)
 {
 	size_t room;
@@ -282,6 +296,7 @@ void conn_new(struct server *s, int fd)
 	sendq_init(&c->out, CONN_OUT_MAX);
 	loop_timer_init(&c->patience, s->loop, conn_impatient, c);
 	loop_call_init(&c->close_call, s->loop, conn_close_now, c);
+	loop_call_init(&c->parse_call, s->loop, conn_parse_more, c);
 	loop_timer_arm(&c->patience, clock_now_ns() + CONN_HELLO_NS);
 	list_add_tail(&s->conns, &c->node);
 	s->nconns++;

@@ -20,6 +20,7 @@
 
 #include "ui/client.h"
 #include "ui/feed.h"
+#include "ui/process.h"
 #include "ui/tty.h"
 
 #define RUN_ESCAPE 0x1d /* ^] */
@@ -265,7 +266,7 @@ static int run_catch(struct run *r, struct err *e)
 	sigset_t set;
 	int fd;
 
-	signal(SIGPIPE, SIG_IGN);
+	process_for_guests();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,10 +27,12 @@
 
 #include "ui/guests.h"
 #include "ui/model.h"
+#include "ui/process.h"
 #include "ui/tscreen.h"
 #include "ui/view.h"
 
-#define SERVER_STOP_NS (60 * NS_PER_S)
+#define SERVER_STOP_NS  (60 * NS_PER_S)
+#define SERVER_AGAIN_NS (NS_PER_S / 2) /* pause without descriptors */
 
 static void server_accept(void *arg, uint32_t events)
 {
@@ -43,8 +44,16 @@ static void server_accept(void *arg, uint32_t events)
 	(void)events;
 	/* cppcheck-suppress nullPointer */
 	fd = accept4(s->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			errno == ENOMEM) {
+			/* or the loop would spin on it */
+			loop_fd_mod(&s->listen, 0);
+			loop_timer_arm(&s->again,
+				clock_now_ns() + SERVER_AGAIN_NS);
+		}
 		return;
+	}
 	/* the socket's mode says it already; a folder can be opened up */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ||
 		(peer.uid != geteuid() && peer.uid != 0) ||
@@ -53,6 +62,28 @@ static void server_accept(void *arg, uint32_t events)
 		return;
 	}
 	conn_new(s, fd);
+}
+
+static void server_accept_again(void *arg)
+{
+	struct server *s = arg;
+
+	loop_fd_mod(&s->listen, EPOLLIN);
+}
+
+int server_take_clients(struct server *s, int fd)
+{
+	loop_timer_init(&s->again, s->loop, server_accept_again, s);
+	return loop_fd_add(s->loop, &s->listen, fd, EPOLLIN, server_accept, s);
+}
+
+void server_take_no_more(struct server *s)
+{
+	if (!s->listen.loop)
+		return;
+	loop_timer_disarm(&s->again);
+	loop_fd_del(&s->listen);
+	close(s->listen.fd);
 }
 
 /* A moment later, so that who asked gets its answer. */
@@ -137,7 +168,6 @@ static int server_signals(struct server *s, struct err *e)
 	sigset_t set;
 	int fd;
 
-	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -186,7 +216,7 @@ static int server_listen(struct server *s, struct err *e)
 	if (fd < 0)
 		return fd;
 	io_nonblock(fd);
-	r = loop_fd_add(s->loop, &s->listen, fd, EPOLLIN, server_accept, s);
+	r = server_take_clients(s, fd);
 	if (!r)
 		return 0;
 	close(fd);
@@ -226,12 +256,9 @@ static int server_up(struct server *s, struct err *e)
 
 static void server_unlisten(struct server *s)
 {
-	int fd = s->listen.fd;
-
 	if (!s->listen.loop)
 		return;
-	loop_fd_del(&s->listen);
-	close(fd);
+	server_take_no_more(s);
 	unlink(s->paths->socket);
 }
 
@@ -275,17 +302,12 @@ static void server_tell(int fd, const char *text)
 
 static void server_environment(void)
 {
-	struct rlimit fds;
-
+	process_for_guests();
 	tscreen_environment();
 	/* curses would handle these */
 	signal(SIGTSTP, SIG_IGN);
 	signal(SIGWINCH, SIG_IGN);
 	umask(077);
-	if (!getrlimit(RLIMIT_NOFILE, &fds)) { /* many guests, many files */
-		fds.rlim_cur = fds.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &fds);
-	}
 }
 
 int server_main(const struct paths *p, int ready_fd)

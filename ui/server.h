@@ -21,7 +21,8 @@ struct server {
 	struct log *log;
 	struct engine *engine;
 	struct loop_fd listen, signals;
-	struct loop_timer quit; /* the end of waiting for guests to stop */
+	struct loop_timer again; /* to listen, after a lack of descriptors */
+	struct loop_timer quit;  /* the end of waiting for guests to stop */
 	struct list conns;
 	unsigned nconns;
 	unsigned stops;   /* orders to end that came by signal */
@@ -41,6 +42,9 @@ int server_main(const struct paths *p, int ready_fd);
 #define SERVER_READY "ok\n"
 #define SERVER_BUSY  "busy\n"
 
+/* Clients come by the nonblocking socket fd, taken on success: 0 or -errno. */
+int server_take_clients(struct server *s, int fd);
+void server_take_no_more(struct server *s);
 /* A client came in on socket fd (taken). */
 void conn_new(struct server *s, int fd);
 /* Close all. */

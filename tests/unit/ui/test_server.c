@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Clients of the server over real sockets, good and bad ones. */
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "vm/base/bytes.h"
+#include "vm/base/clock.h"
+#include "vm/base/io.h"
 #include "vm/base/sizes.h"
 
 #include "ui/client.h"
 #include "ui/paths.h"
+#include "ui/process.h"
 #include "ui/server.h"
 
 #include "rig.h"
@@ -277,6 +282,33 @@ START_TEST (a_terminal_that_does_not_read_costs_one_frame) {
 }
 END_TEST
 
+START_TEST (all_that_a_client_sends_reaches_a_slow_guest) {
+	char line[1024], got[512];
+	struct console *c;
+	struct den d;
+	size_t n = 0;
+	int fd;
+
+	den_init(&d);
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = 0;
+	fd = den_connect(&d);
+	say(fd, PROTO_REQUEST, REQUEST("\"console\",\"web\""));
+	den_pump(&d);
+	for (int i = 0; i < 24; i++)
+		say(fd, PROTO_INPUT, line);
+	c = engine_console_get(d.rig.en, "web");
+	for (int i = 0; i < 400 && n < 24 * strlen(line); i++) {
+		loop_run_once(d.s.loop, 20);
+		n += console_input_take(c, got, sizeof(got));
+	}
+	ck_assert_uint_eq(n, 24 * strlen(line));
+	engine_console_put(d.rig.en, c);
+	close(fd);
+	den_fini(&d);
+}
+END_TEST
+
 START_TEST (a_streaming_client_that_does_not_read_holds_nothing) {
 	struct den d;
 	int fd, code;
@@ -302,6 +334,68 @@ START_TEST (a_streaming_client_that_does_not_read_holds_nothing) {
 	ck_assert_uint_eq(d.s.nconns, 1);
 	close(fd);
 	den_fini(&d);
+}
+END_TEST
+
+/* Rounds of the loop that come back at once, of 10. */
+static unsigned busy_rounds(struct den *d)
+{
+	unsigned busy = 0;
+
+	for (int i = 0; i < 10; i++) {
+		uint64_t from = clock_now_ns();
+
+		loop_run_once(d->s.loop, 10);
+		busy += clock_now_ns() - from < 5 * NS_PER_MS;
+	}
+	return busy;
+}
+
+START_TEST (without_descriptors_new_clients_wait) {
+	struct rlimit was, none;
+	const char *dir = suite_tmp(), *path = suite_path(dir, "sock");
+	struct den d;
+	int fd, spare;
+
+	den_init(&d);
+	fd = io_unix_listen(path, 16, NULL);
+	ck_assert_int_ge(fd, 0);
+	io_nonblock(fd);
+	ck_assert_int_eq(server_take_clients(&d.s, fd), 0);
+	fd = io_unix_connect(path, NULL);
+	ck_assert_int_ge(fd, 0);
+	spare = dup(fd);
+	close(spare);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = (rlim_t)spare;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_uint_lt(busy_rounds(&d), 5);
+	ck_assert_uint_eq(d.s.nconns, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
+	for (int i = 0; i < 400 && !d.s.nconns; i++)
+		loop_run_once(d.s.loop, 10);
+	ck_assert_uint_eq(d.s.nconns, 1);
+	server_take_no_more(&d.s);
+	close(fd);
+	den_fini(&d);
+	suite_rm(dir);
+}
+END_TEST
+
+START_TEST (limits_are_errors_and_no_signals) {
+	struct rlimit l;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
+	l.rlim_cur = 20;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &l), 0);
+	process_for_guests();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
+	ck_assert_uint_eq(l.rlim_cur, l.rlim_max);
+	l.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
+	ck_assert_int_eq(raise(SIGXFSZ), 0);
+	ck_assert_int_eq(raise(SIGPIPE), 0);
 }
 END_TEST
 
@@ -356,6 +450,8 @@ SUITE("ui/server", a_client_asks_and_is_answered_and_let_go,
 	a_dropped_line_takes_its_view_and_no_guest,
 	detaching_ends_the_client_with_code_0,
 	a_terminal_that_does_not_read_costs_one_frame,
+	all_that_a_client_sends_reaches_a_slow_guest,
 	a_streaming_client_that_does_not_read_holds_nothing,
+	without_descriptors_new_clients_wait, limits_are_errors_and_no_signals,
 	the_state_folder_can_be_moved_and_must_be_short,
 	no_server_is_told_as_such)
