@@ -356,11 +356,13 @@ int gmem_zero(struct gmem *g, gpa_t gpa, uint64_t len)
 {
 	uint8_t *p = gmem_host(g, gpa, len), *from, *to;
 	int advice = g->fd < 0 ? MADV_DONTNEED : MADV_REMOVE;
+	/* less than a huge page would break it up: 500 faults for the guest */
+	uint64_t unit = g->fd < 0 ? GMEM_ALIGN : GMEM_PAGE;
 
 	if (!p)
 		return len ? -EFAULT : 0;
-	from = (uint8_t *)size_up((uintptr_t)p, GMEM_PAGE);
-	to = (uint8_t *)size_down((uintptr_t)p + len, GMEM_PAGE);
+	from = (uint8_t *)size_up((uintptr_t)p, unit);
+	to = (uint8_t *)size_down((uintptr_t)p + len, unit);
 	/*
 	 * A huge page that was given back has lost its reservation, and the
 	 * next touch may be a SIGBUS.

@@ -86,9 +86,10 @@ int gmem_write(struct gmem *g, gpa_t gpa, const void *buf, uint64_t len);
 int gmem_peek(struct gmem *g, gpa_t gpa, void *buf, uint64_t len);
 
 /*
- * Make [gpa, gpa+len) read as zeroes. Whole pages are given back to the host,
- * so that this touches no memory that the guest has not touched. -EFAULT
- * when any byte is not RAM. Thread: any.
+ * Make [gpa, gpa+len) read as zeroes. Whole pages (huge ones where RAM may
+ * have such) are given back to the host, so that this touches little memory
+ * that the guest has not touched. -EFAULT when any byte is not RAM. Thread:
+ * any.
  */
 int gmem_zero(struct gmem *g, gpa_t gpa, uint64_t len);
 
