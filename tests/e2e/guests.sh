@@ -2,52 +2,85 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Real guests in the bed: each file of inside/ is one run of the bed, as its
-# boot costs seconds, with many cases. "guests.sh FILE CASE..." runs those
-# cases of one file whose name has one of the words.
+# boot costs seconds, with many cases; "console" is console.sh with a guest of
+# GRUB. "guests.sh FILE CASE..." runs those cases of one file whose name has
+# one of the words. PICTURES=FOLDER keeps what the screens showed.
 
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-$PWD/build}
 export GUESTDECK=${GUESTDECK:-$BUILD/guestdeck}
-content=$BUILD/e2e
-files=${1:-main life boot}
-[ $# -gt 0 ] && shift
+export CONTENT=$BUILD/e2e
+all="screen main life boot console"
 
-tests/e2e/mkguest "$content" || exit 1
+tests/e2e/mkguest "$CONTENT" || exit 1
 out=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$out"' EXIT
 
-run_file() { # NAME CASE...
-	local name=$1 status
+# The command of one file, run in the bed.
+command_of() { # FILE CASE...
+	local file=$1
 	shift
-	BED_SCRATCH=$out/$name tests/bed/bed --no-tty --log "$out/$name.log" \
-		--timeout 450 --env GUESTDECK="$GUESTDECK" \
-		--env CONTENT="$content" \
-		python3 -B "tests/e2e/inside/$name.py" "$@" </dev/null
+	if [ "$file" = console ]; then
+		echo tests/e2e/console.sh
+	else
+		echo python3 -B "tests/e2e/inside/$file.py" "$@"
+	fi
+}
+
+grub_guest() {
+	cat <<-INI
+		[guest]
+		name = grub
+		memory = 64M
+		[disk cd]
+		path = /usr/lib/grub-rescue/grub-rescue-cdrom.iso
+		bus = sata
+		cdrom = yes
+	INI
+}
+
+run_file() { # FILE CASE...
+	local scratch=$out/$1 log=$out/$1.log status
+	mkdir -p "$scratch"
+	grub_guest >"$scratch/grub.ini"
+	# shellcheck disable=SC2046
+	BED_SCRATCH=$scratch tests/bed/bed --no-tty --log "$log" \
+		--timeout 600 --env GUESTDECK="$GUESTDECK" \
+		--env CONTENT="$CONTENT" --env PICTURES="${PICTURES:+$scratch}" \
+		--env GUESTDECK_LONG="$GUESTDECK_LONG" \
+		--env GUEST="$scratch/grub.ini" --env EXPECT=GRUB \
+		$(command_of "$@") </dev/null
 	status=$?
-	[ $status = 0 ] || echo "not ok $name: the bed ended with status $status"
-	[ $status = 0 ] || tail -n 20 "$out/$name.log"
+	[ -z "$PICTURES" ] || cp "$scratch"/*.png "$PICTURES" 2>/dev/null
+	case $status in
+	0 | 77) ;;
+	*)
+		echo "not ok $1: the bed ended with status $status"
+		tail -n 20 "$log"
+		;;
+	esac
 	return $status
 }
 
-if [ "$(echo $files | wc -w)" = 1 ]; then
-	run_file "$files" "$@"
+if [ $# -gt 0 ]; then
+	run_file "$@"
 	exit
 fi
-# two at a time: what is told comes out in order, as each has ended
-pids= skipped=0 status=0
-for name in $files; do
-	run_file "$name" >"$out/$name.out" 2>&1 &
-	pids="$pids $!"
+
+# two beds at a time; what they told comes out in order
+pids=()
+for file in $all; do
 	if [ "$(jobs -pr | wc -l)" -ge 2 ]; then
 		wait -n
 	fi
+	run_file "$file" >"$out/$file.out" 2>&1 &
+	pids+=($!)
 done
-for pid in $pids; do
-	wait "$pid"
-	status=$?
-	[ $status = 77 ] && skipped=77
+result=0
+for file in $all; do
+	wait "${pids[0]}"
+	[ $? = 77 ] && result=77
+	pids=("${pids[@]:1}")
+	cat "$out/$file.out"
 done
-for name in $files; do
-	cat "$out/$name.out"
-done
-exit $skipped
+exit $result

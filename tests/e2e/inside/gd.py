@@ -245,6 +245,22 @@ class Guest:
             path = "%s/log/%s%s.log" % (DIR, self.name, kind and "." + kind)
             lines += ["%s %s| %s" % (self.name, kind, l)
                       for l in tail(path, n)]
+        return lines + self.pulse()
+
+    def pulse(self):
+        """What its CPUs do within a second."""
+        lines = []
+        try:
+            for _ in range(2):
+                s = self.show()
+                lines += ["%s %s cpu %d: %s" %
+                          (self.name, s["state"], i, json.dumps(v))
+                          for i, v in enumerate(s["vcpus"])]
+                if s["state"] not in ("running", "stopping"):
+                    break
+                time.sleep(1)
+        except (Fail, ValueError) as e:
+            lines.append("%s: %s" % (self.name, e))
         return lines
 
 

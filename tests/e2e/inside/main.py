@@ -4,7 +4,6 @@
 what can be asked of a guest that runs."""
 import hashlib
 import http.server
-import json
 import os
 import re
 import socket
@@ -13,8 +12,8 @@ import subprocess
 import threading
 import time
 
-from gd import (CONTENT, DIR, GUESTDECK, RUN, Fail, Guest, check, disk,
-                fixtures, linux, main, ok, pattern_in, refused, until, verb)
+from gd import (RUN, Guest, check, disk, fixtures, linux, main, ok,
+                pattern_in, refused, until)
 
 MIB = 1 << 20
 FORWARD = 4022
@@ -46,7 +45,7 @@ def guest():
         "given": disk("given", 16, seed=12), "sata": disk("sata", 32),
         "sataro": disk("sataro", 8, seed=13), "port": FORWARD}
     text = linux(mods="blk,net,rng,con,input,sata,button", cpus=2,
-                 memory="256M", more=disks)
+                 memory="384M", more=disks)
     g = Guest("main", "console = yes\n" + text)
     return g.boot()
 
@@ -80,10 +79,13 @@ def both_cpus_work():
 
 
 def kernel_does_not_complain():
-    """Nothing of level error or worse in its log."""
+    """Nothing of level error or worse, no WARNING in its log. (One is the
+    bed's: its emulated CPU does not tell KVM of XSETBV; QEMU's guests see
+    it there too.)"""
     g = the_guest()
-    out = g.sh("dmesg -r | grep '^<[0-3]>' || true")
-    lines = [l for l in out.splitlines() if "GD" not in l]
+    out = g.sh("dmesg -r | grep -e '^<[0-3]>' -e WARNING: -e BUG: || true")
+    lines = [l for l in out.splitlines()
+             if "fpu__init_system_xstate" not in l]
     check(not lines, "%s", " | ".join(lines))
 
 
@@ -399,7 +401,7 @@ def resident_figure_grows():
     after = g.info()["memory_resident_bytes"]
     g.sh("rm /tmp/fill")
     check(after - before > 40 * MIB, "%d before, %d after", before, after)
-    check(after < 272 * MIB, "%d resident of 256 MiB", after)
+    check(after < 400 * MIB, "%d resident of 384 MiB", after)
 
 
 def show_tells_of_every_vcpu():
