@@ -68,19 +68,37 @@ if [ $# -gt 0 ]; then
 fi
 
 # two beds at a time; what they told comes out in order
-pids=()
 for file in $all; do
-	if [ "$(jobs -pr | wc -l)" -ge 2 ]; then
+	while [ "$(jobs -pr | wc -l)" -ge 2 ]; do
 		wait -n
-	fi
-	run_file "$file" >"$out/$file.out" 2>&1 &
-	pids+=($!)
+	done
+	{
+		run_file "$file" >"$out/$file.out" 2>&1
+		echo $? >"$out/$file.status"
+	} &
 done
+wait
+
+# An emulated machine that shares two cores with another one is slow by
+# chance. What failed beside the others is tried once more by itself; the
+# first answer stays in the log, and a case that fails twice has failed.
+second_try() { # FILE
+	local cases
+	cases=$(sed -n "s/^not ok $1: \([A-Za-z0-9_]*\).*/\1/p" "$out/$1.out")
+	[ -n "$cases" ] || return
+	sed -i 's/^not ok /# first try: not ok /' "$out/$1.out"
+	case $cases in
+	*the*) cases= ;; # "the bed ended": all of the file
+	esac
+	# shellcheck disable=SC2086
+	run_file "$1" $cases >>"$out/$1.out" 2>&1
+	echo $? >"$out/$1.status"
+}
+
 result=0
 for file in $all; do
-	wait "${pids[0]}"
-	[ $? = 77 ] && result=77
-	pids=("${pids[@]:1}")
+	second_try "$file"
 	cat "$out/$file.out"
+	[ "$(cat "$out/$file.status")" = 77 ] && result=77
 done
 exit $result
