@@ -10,9 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t now = 1;
-	struct guard g;
+	static struct guard g;
 	uint8_t f[2048];
 
+	memset(&g, 0, sizeof(g));
 	guard_init(&g, now);
 	while (size >= 2) {
 		size_t len = (size_t)data[0] * 8, n = len;

@@ -47,7 +47,6 @@
 
 void guard_init(struct guard *g, uint64_t now_ns)
 {
-	memset(g, 0, sizeof(*g));
 	g->tokens = GUARD_FRAGMENT_BURST;
 	g->filled_ns = now_ns;
 }
@@ -200,20 +199,38 @@ static bool ip4_pass(struct guard *g, uint8_t *ip, size_t len, bool full,
 	to = get_be32(ip + 16);
 	if (head < IP4_LEN || total < head || total > len)
 		return false;
-	if (get_be16(ip + 6) & 0x3fff) /* more follow, or not the first */
-		return !full && fragment_pass(g, len, to, now_ns);
+	/* more follow, or not the first: no TCP comes that way */
+	if (get_be16(ip + 6) & 0x3fff)
+		return !full && ip[9] != TCP &&
+		       fragment_pass(g, len, to, now_ns);
 	if (ip[9] == UDP && total - head >= 8 &&
 		get_be16(ip + head + 2) == DHCP_SERVER &&
 		(to == GATEWAY || to == BROADCAST))
 		return dhcp_pass(g, ip + head, total - head);
-	return !full || !opens_socket(ip[9], ip + head, total - head);
+	if (full && opens_socket(ip[9], ip + head, total - head))
+		return false;
+	return ip[9] != TCP || flow_pass(&g->flows,
+				       &(struct flow_segment){ ip + 12, ip + 16,
+					       4, ip + head, total - head },
+				       now_ns);
 }
 
-static bool ip6_pass(const uint8_t *ip, size_t len, bool full)
+static bool ip6_pass(struct guard *g, const uint8_t *ip, size_t len, bool full,
+	uint64_t now_ns)
 {
+	size_t total;
+
 	if (len < IP6_LEN)
 		return false;
-	return !full || !opens_socket(ip[6], ip + IP6_LEN, len - IP6_LEN);
+	total = get_be16(ip + 4);
+	if (total > len - IP6_LEN)
+		return false;
+	if (full && opens_socket(ip[6], ip + IP6_LEN, total))
+		return false;
+	return ip[6] != TCP || flow_pass(&g->flows,
+				       &(struct flow_segment){ ip + 8, ip + 24,
+					       16, ip + IP6_LEN, total },
+				       now_ns);
 }
 
 bool guard_pass(struct guard *g, uint8_t *frame, size_t len, bool full,
@@ -228,25 +245,45 @@ bool guard_pass(struct guard *g, uint8_t *frame, size_t len, bool full,
 		return ip4_pass(g, frame + ETH_LEN, len - ETH_LEN, full,
 			now_ns);
 	case TYPE_IP6:
-		return ip6_pass(frame + ETH_LEN, len - ETH_LEN, full);
+		return ip6_pass(g, frame + ETH_LEN, len - ETH_LEN, full,
+			now_ns);
 	default:
 		return false;
 	}
 }
 
-void guard_learn(struct guard *g, const uint8_t *frame, size_t len)
+static void dhcp_learn(struct guard *g, const uint8_t *ip, size_t len)
 {
-	const uint8_t *ip = frame + ETH_LEN, *udp = ip + IP4_LEN;
-	const uint8_t *d = udp + 8;
+	const uint8_t *udp = ip + IP4_LEN, *d = udp + 8;
 	int i;
 
-	/* libslirp's own: without IP options */
-	if (len < ETH_LEN + IP4_LEN + 8 + DHCP_OPTIONS ||
-		get_be16(frame + ETH_TYPE) != TYPE_IP4 || ip[0] != 0x45 ||
-		ip[9] != UDP || get_be16(udp) != DHCP_SERVER ||
+	if (len < IP4_LEN + 8 + DHCP_OPTIONS || get_be16(udp) != DHCP_SERVER ||
 		get_be32(ip + 12) != GATEWAY)
 		return;
 	i = client_find(g, d + DHCP_CHADDR);
 	if (i >= 0)
 		g->client[i].addr = get_be32(d + DHCP_YIADDR);
+}
+
+/* libslirp's own frames: without options, whole, of the right length. */
+void guard_learn(struct guard *g, const uint8_t *frame, size_t len)
+{
+	const uint8_t *ip = frame + ETH_LEN;
+
+	if (len < ETH_LEN + IP4_LEN)
+		return;
+	len -= ETH_LEN;
+	if (get_be16(frame + ETH_TYPE) == TYPE_IP4 && ip[0] == 0x45) {
+		if (ip[9] == UDP)
+			dhcp_learn(g, ip, len);
+		else if (ip[9] == TCP)
+			flow_learn(&g->flows,
+				&(struct flow_segment){ ip + 12, ip + 16, 4,
+					ip + IP4_LEN, len - IP4_LEN });
+	} else if (get_be16(frame + ETH_TYPE) == TYPE_IP6 && len >= IP6_LEN &&
+		   ip[6] == TCP) {
+		flow_learn(&g->flows,
+			&(struct flow_segment){ ip + 8, ip + 24, 16,
+				ip + IP6_LEN, len - IP6_LEN });
+	}
 }

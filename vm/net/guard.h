@@ -2,8 +2,8 @@
 /*
  * What of a guest's frames may reach libslirp. It has no bound of its own on
  * some of what a guest can make it hold: sockets, fragments that wait for the
- * rest, answers to DHCP for which there is no address (those leak). No state
- * beyond struct guard; thread: the caller's.
+ * rest, TCP segments out of order (flow.h), answers to DHCP for which there is
+ * no address (those leak). No state beyond struct guard; thread: the caller's.
  */
 #ifndef VM_NET_GUARD_H
 #define VM_NET_GUARD_H
@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "vm/net/flow.h"
 
 #define GUARD_FRAME_MAX 1522 /* an MTU of 1500, and a VLAN tag */
 #define GUARD_CLIENTS   8    /* that may ask for an address */
@@ -25,8 +27,10 @@ struct guard {
 		uint32_t addr; /* last one it was told, 0 = none */
 	} client[GUARD_CLIENTS];
 	unsigned nclients;
+	struct flows flows;
 };
 
+/* g is all zero; most of it is not touched, so that it takes no memory. */
 void guard_init(struct guard *g, uint64_t now_ns);
 
 /*

@@ -10,8 +10,7 @@
  * coalesced). When one fires, poll() with no time-out asks all of them.
  *
  * What a hostile guest could make libslirp do or hold: see get_revents(),
- * MAX_SOCKS and guard.h. Not held back are segments of a TCP stream that come
- * out of order: some 200 MB a connection.
+ * MAX_SOCKS and guard.h.
  *
  * Everything runs on the loop's thread. Frames for a guest without buffers
  * wait in a short queue; past its end they are dropped, as on a wire.

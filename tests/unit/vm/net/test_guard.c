@@ -20,6 +20,7 @@ static uint8_t f[GUARD_FRAME_MAX + 1];
 
 static void begin(void)
 {
+	memset(&g, 0, sizeof(g));
 	guard_init(&g, NS_PER_S);
 }
 
@@ -32,6 +33,8 @@ static void ip4(unsigned proto, uint32_t to, size_t len)
 	put_be16(f + 16, (uint16_t)(len - 14));
 	f[23] = (uint8_t)proto;
 	put_be32(f + 30, to);
+	if (proto == IPPROTO_TCP)
+		f[46] = 0x50;
 }
 
 static bool pass_at(size_t len, bool full, uint64_t ms)

@@ -21,6 +21,7 @@
 
 #define ROUNDS 400 /* of at most 50 ms: only a hang reaches it */
 #define MSS    1460
+#define FIN    1
 #define SYN    2
 #define RST    4
 #define ACK    16
@@ -290,6 +291,31 @@ START_TEST (a_refused_connection_is_reset) {
 }
 END_TEST
 
+START_TEST (a_stream_with_gaps_is_held_so_far_and_no_further) {
+	uint16_t port = listen_here();
+	struct conn *c, gap;
+	unsigned passed = 0;
+	char got[8];
+
+	open_net();
+	c = connect_guest(port);
+	gap = *c;
+	gap.seq++;
+	/* each would be kept, though there is nothing in it */
+	for (unsigned i = 0; i < 10000; i++)
+		passed += send_tcp(&gap, FIN | ACK, 0) == 0;
+	ck_assert_uint_eq(passed, 128);
+	/* what was missing comes */
+	ck_assert_int_eq(send_tcp(c, ACK, 1), 0);
+	for (int i = 0; i < ROUNDS && c->acked != c->seq + 2; i++)
+		loop_run_once(loop, 20);
+	ck_assert_uint_eq(c->acked, c->seq + 2);
+	ck_assert_int_eq(recv(c->fd, got, sizeof(got), 0), 1);
+	close(c->fd);
+	close_net();
+}
+END_TEST
+
 START_TEST (a_guest_opens_so_many_sockets_and_no_more) {
 	struct conn c = { .seq = 1 };
 	unsigned refused = 0;
@@ -310,4 +336,5 @@ END_TEST
 SUITE("net/user tcp", data_for_a_guest_that_takes_none_waits,
 	an_error_is_no_reason_to_read_what_does_not_fit,
 	a_refused_connection_is_reset,
+	a_stream_with_gaps_is_held_so_far_and_no_further,
 	a_guest_opens_so_many_sockets_and_no_more)
