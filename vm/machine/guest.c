@@ -97,7 +97,9 @@ static void stop_timer_fired(void *arg)
 	struct guest *g = arg;
 	uint64_t now = clock_now_ns(), next = 0;
 	struct err e = ERR_NONE;
+	struct list late, *n;
 
+	list_init(&late);
 	if (g->state != GUEST_STOPPING)
 		return;
 	err_set(&e, ETIMEDOUT,
@@ -105,22 +107,25 @@ static void stop_timer_fired(void *arg)
 		"support or be waiting for somebody; it goes on running (kill "
 		"forces it off)",
 		g->conf.name);
-	list_each_safe (n, tmp, &g->stops) {
-		struct command *cmd = list_entry(n, struct command, node);
+	list_each_safe (it, tmp, &g->stops) {
+		struct command *cmd = list_entry(it, struct command, node);
 
 		if (cmd->deadline_ns <= now) {
-			list_del(n);
-			finish(cmd, &e);
+			list_del(it);
+			list_add_tail(&late, it);
 		} else if (!next || cmd->deadline_ns < next) {
 			next = cmd->deadline_ns;
 		}
 	}
 	if (!next && g->stop_shown_until_ns > now)
 		next = g->stop_shown_until_ns;
+	/* the state first: who is told looks at it */
 	if (next)
 		loop_timer_arm(&g->stop_timer, next);
 	else
 		set_state(g, GUEST_RUNNING, "did not obey the power button");
+	while ((n = list_pop(&late)))
+		finish(list_entry(n, struct command, node), &e);
 }
 
 /* Press the power button; cmd is finished now, or when the guest is off. */
