@@ -8,8 +8,10 @@
 #
 # Files are found by wildcard: to add one, put it into its room.
 
+STORAGE := storage/core storage/proto storage/qcow2 storage/import \
+	storage/blk storage/tools
 ROOMS := vm/base vm/kvm vm/conf vm/net vm/core vm/fw vm/pci vm/dev vm/virtio \
-	vm/machine storage display display/viewer ui
+	vm/machine $(STORAGE) display display/viewer ui
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -54,10 +56,12 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 ARCHIVES := $(foreach r,$(ROOMS),$(call archive,$(r)))
 
 # BELOW_room: the rooms its code may call, from tests/layers.txt. That lists
-# lower rooms first, so one pass will do. vm (vm.h) is made by vm/machine.
+# lower rooms first, so one pass will do. vm (vm.h) is made by vm/machine,
+# storage (storage.h) by all rooms in it, which are tested together.
 LAYERS := $(shell awk '!/^\#/ && NF { gsub(/[ \t]+/, ":"); print }' \
 	tests/layers.txt)
-words_of = $(patsubst vm,vm/machine,$(subst :, ,$(1)))
+words_of = $(patsubst vm,vm/machine,$(patsubst storage,$(STORAGE),\
+	$(subst :, ,$(1))))
 $(foreach l,$(LAYERS),$(eval BELOW_$(firstword $(subst :, ,$(l))) := \
 	$(filter $(ROOMS),$(sort $(foreach r,$(call words_of,$(l)),\
 	$(r) $(BELOW_$(r)))))))
@@ -102,7 +106,8 @@ GUESTS :=
 test_srcs = $(wildcard tests/$(1)/test_*.c)
 test_bins = $(patsubst tests/%.c,$(BUILD)/tests/%,$(call test_srcs,$(1)))
 helper_objs = $(filter-out $(BUILD)/obj/tests/$(1)/test_%,\
-	$(call objects,tests/$(1)/*.c))
+	$(call objects,tests/$(1)/*.c) \
+	$(if $(filter unit/storage/%,$(1)),$(call objects,tests/unit/storage/*.c)))
 
 # $(1) folder under tests/, $(2) archives
 define test_rules

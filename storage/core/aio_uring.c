@@ -24,7 +24,7 @@
 #include "vm/base/clock.h"
 #include "vm/base/sizes.h"
 
-#include "storage/aio.h"
+#include "storage/core/aio.h"
 
 #define URING_SQ       128
 #define URING_CQ       1024 /* and the most that is in flight in the kernel */

@@ -7,7 +7,7 @@
  * on the opposite bytes. As both do it in this order, at least one of two
  * sees the other. The locks belong to the open file (OFD), not the process.
  */
-#include "storage/imglock.h"
+#include "storage/proto/imglock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which aio engine an image gets; see aio.h. */
-#include "storage/aio.h"
+#include "storage/core/aio.h"
 
 #include <errno.h>
 #include <string.h>

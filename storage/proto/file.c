@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Opening and measuring an image's file; see file.h. */
-#include "storage/file.h"
+#include "storage/proto/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "vm/base/sizes.h"
 
-#include "storage/imglock.h"
+#include "storage/proto/imglock.h"
 
 #define FILE_BLOCK     512u
 #define FILE_BLOCK_MAX 4096u

@@ -19,7 +19,7 @@
 #include "vm/base/lock.h"
 #include "vm/base/thread.h"
 
-#include "storage/aio.h"
+#include "storage/core/aio.h"
 
 #define AIO_THREADS_MAX 16
 

@@ -9,8 +9,8 @@
 
 #include "vm/base/sizes.h"
 
-#include "storage/aio.h"
-#include "storage/iov.h"
+#include "storage/core/aio.h"
+#include "storage/core/iov.h"
 
 #include "tests/unit/storage/rig.h"
 

@@ -3,9 +3,9 @@
 #ifndef STORAGE_RAW_H
 #define STORAGE_RAW_H
 
-#include "storage/aio.h"
-#include "storage/file.h"
-#include "storage/node.h"
+#include "storage/core/aio.h"
+#include "storage/proto/file.h"
+#include "storage/core/node.h"
 
 #define RAW_STEP_MAX (UINT64_C(1) << 20) /* bytes bounced or zeroed at once */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Iovec arithmetic; see iov.h. */
-#include "storage/iov.h"
+#include "storage/core/iov.h"
 
 #include <string.h>
 

@@ -16,8 +16,8 @@
 #include "vm/base/clock.h"
 #include "vm/base/sizes.h"
 
-#include "storage/iov.h"
-#include "storage/node.h"
+#include "storage/core/iov.h"
+#include "storage/core/node.h"
 
 struct blk_dir {
 	_Atomic uint64_t ops, bytes, errors, time_ns;

@@ -3,7 +3,7 @@
  * Raw images: regular files and block devices. This file opens and measures;
  * raw_io.c moves the data.
  */
-#include "storage/raw.h"
+#include "storage/proto/raw.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "storage/iov.h"
-#include "storage/raw.h"
+#include "storage/core/iov.h"
+#include "storage/proto/raw.h"
 
 #define RAW_BOUNCE_ALIGN 4096u
 #define RAW_RETRIES      16u

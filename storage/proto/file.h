@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "storage/node.h"
+#include "storage/core/node.h"
 
 struct file {
 	int fd;
