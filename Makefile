@@ -25,7 +25,7 @@ WERROR ?= -Werror
 # Evaluated at first use and once: before `make deps` there is no pkg-config.
 # slirp.pc asks for GLib's headers, which its own header does not need.
 PKGS := ncursesw tinfo readline libvncserver liburing vterm libseccomp zlib \
-	libpng jansson gnutls
+	libpng jansson gnutls libnbd libzstd
 once = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
 PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(PKGS)))
