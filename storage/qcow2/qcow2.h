@@ -28,8 +28,8 @@ struct qcow2_opts {
  * succeeds. What the image needs besides is asked for and given before the
  * first request: data file, backing, then qcow2_activate().
  */
-int qcow2_open(struct node *file, const struct qcow2_opts *o,
-	struct node **out, struct err *e);
+int qcow2_open(struct node *file, const struct qcow2_opts *o, struct node **out,
+	struct err *e);
 
 /* Name as in the header, NULL = has none. *format: "raw", "qcow2" ..., NULL
  * when it is not recorded. Good until close or rebase. */
@@ -63,7 +63,7 @@ struct qcow2_create {
 	uint32_t cluster_size;  /* 512 ... 2 MiB; 0 = 64 KiB */
 	unsigned refcount_bits; /* 1 ... 64; 0 = 16 */
 	bool lazy_refcounts, extended_l2;
-	bool zstd;              /* compressed clusters by zstd, not zlib */
+	bool zstd; /* compressed clusters by zstd, not zlib */
 	enum qcow2_prealloc prealloc;
 	const char *backing_file, *backing_format; /* or NULL */
 	const char *data_file;                     /* or NULL */
@@ -125,8 +125,11 @@ struct qcow2_check {
 	uint64_t allocated, compressed, fragmented, total, image_end;
 };
 
-enum qcow2_repair { QCOW2_REPAIR_NONE = 0, QCOW2_REPAIR_LEAKS = 1,
-	QCOW2_REPAIR_ALL = 3 };
+enum qcow2_repair {
+	QCOW2_REPAIR_NONE = 0,
+	QCOW2_REPAIR_LEAKS = 1,
+	QCOW2_REPAIR_ALL = 3
+};
 
 /*
  * progress(arg, done, total) now and then; true = stop with -ECANCELED.
@@ -150,8 +153,8 @@ int qcow2_resize(struct node *n, uint64_t size, enum qcow2_prealloc how,
 
 /* Rewrite the header's backing file and format; NULL = none. The node keeps
  * the backing that it has: see qcow2_set_backing(). */
-int qcow2_set_backing_name(struct node *n, const char *file,
-	const char *format, struct err *e);
+int qcow2_set_backing_name(struct node *n, const char *file, const char *format,
+	struct err *e);
 
 /* Drop all clusters (commit is done with them): back to what backs it. */
 int qcow2_make_empty(struct node *n, struct err *e);
