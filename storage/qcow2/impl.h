@@ -115,10 +115,13 @@ struct qslice {
 	uint64_t offset; /* in the image; slice_bytes aligned */
 	uint8_t *data;   /* slice_bytes, as on disk (big-endian) */
 	unsigned pins;
+	int err; /* of its loading */
 	bool dirty, valid, loading;
+	bool hashed; /* found by its offset; else it goes with the last pin */
+	bool used;   /* since the LRU list last came to it */
 	struct fiber_queue waiters; /* for its loading */
-	struct list lru;
-	struct qslice *hash_next;
+	struct list lru;            /* in lru, dirty or neither */
+	struct qslice *hash_next;   /* or of the free ones */
 };
 
 struct qcache {
@@ -127,11 +130,16 @@ struct qcache {
 	uint32_t max, count, ndirty;
 	struct qslice **hash;
 	uint32_t hash_mask;
-	struct list lru; /* not pinned ones, oldest first */
+	unsigned slice_bits;
+	struct list lru;      /* clean, not pinned, oldest first */
+	struct list dirty;    /* in the order that they became so */
+	struct qslice *spare; /* allocated, hold nothing */
+	struct qslab *slabs;  /* what they are allocated in */
 };
 
 int qcache_init(struct qcache *c, struct qcow2 *q, uint64_t max_bytes);
-void qcache_fini(struct qcache *c); /* what is dirty is lost */
+/* What is dirty is lost. Harmless for a zeroed one. */
+void qcache_fini(struct qcache *c);
 /* The slice at offset, or NULL when it is not there. Good until the caller
  * waits. No waiting. */
 struct qslice *qcache_peek(struct qcache *c, uint64_t offset);
@@ -188,6 +196,11 @@ struct qcow2 {
 	uint8_t *l1_dirty; /* bitmap of 512-byte pieces of the L1 table */
 	bool l1_any_dirty;
 	struct qcache l2;
+
+	/* read.c, unpack.c */
+	struct qread_part *read_pool; /* to use again */
+	unsigned read_pooled;
+	struct qunpacked *unpacked; /* clusters decompressed last */
 
 	/* refcount.c, alloc.c */
 	uint64_t *rt; /* refcount table, host order; rt_entries */
@@ -276,8 +289,15 @@ uint64_t qmap_entry(const struct qcow2 *q, const struct qslice *s,
 void qmap_set_entry(struct qcow2 *q, struct qslice *s, unsigned index,
 	uint64_t entry, uint64_t bitmap);
 
-int qmap_read_l1(struct qcow2 *q, struct err *e); /* at activate */
+/* At activate: the L1 table, and q->l2 unless it is there. */
+int qmap_read_l1(struct qcow2 *q, struct err *e);
+void qmap_close(struct qcow2 *q);   /* both; harmless before */
 int qmap_write_l1(struct qcow2 *q); /* dirty pieces; part of qcommit() */
+/* L1 entry i changes in memory. meta held. */
+void qmap_set_l1(struct qcow2 *q, uint64_t i, uint64_t entry);
+
+#define QL1_COPIED (UINT64_C(1) << 63)
+#define QL1_OFFSET UINT64_C(0x00fffffffffffe00)
 
 #define QL2_COPIED     (UINT64_C(1) << 63)
 #define QL2_COMPRESSED (UINT64_C(1) << 62)
@@ -292,6 +312,7 @@ bool qmap_compressed(const struct qcow2 *q, uint64_t entry, uint64_t *host,
 /* --- read.c, status.c ----------------------------------------------------- */
 
 void qread_submit(struct qcow2 *q, struct blk_req *r); /* with the hot path */
+void qread_close(struct qcow2 *q); /* nothing in flight; harmless before */
 /* Guest bytes into buf, from wherever they are. In a fiber. */
 int qread(struct qcow2 *q, uint64_t offset, void *buf, uint64_t len);
 void qstatus_submit(struct qcow2 *q, struct blk_req *r);
