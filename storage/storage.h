@@ -145,6 +145,8 @@ struct blk_req {
 	void *arg;
 	/* private to storage/ */
 	struct blk *blk;
+	/* What node_done() calls in place of done, or NULL: blk_submit()'s. */
+	void (*complete)(struct blk_req *req, int err);
 	struct list node;
 	uint64_t start_ns;
 	union {

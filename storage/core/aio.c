@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
-int aio_new(enum blk_aio kind, int fd, const char *name, struct loop *l,
+int aio_new(enum blk_aio kind, int fd, const char *name, struct ctx *c,
 	struct log *log, struct aio **out, struct err *e)
 {
 	int r = 0;
 
 	if (kind != BLK_AIO_THREADS) {
-		r = aio_uring_new(fd, l, log, out);
+		r = aio_uring_new(fd, c, log, out);
 		if (!r)
 			return 0;
 		if (kind == BLK_AIO_URING)
@@ -24,7 +24,7 @@ int aio_new(enum blk_aio kind, int fd, const char *name, struct loop *l,
 			"%s: the kernel refuses io_uring (%s), using threads",
 			name, strerror(-r));
 	}
-	r = aio_threads_new(fd, l, log, out);
+	r = aio_threads_new(fd, c, log, out);
 	if (r)
 		return err_sys(e, -r, "%s: cannot start I/O threads", name);
 	return 0;
