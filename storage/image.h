@@ -16,6 +16,8 @@
 struct img_job {
 	void (*progress)(void *arg, uint64_t done, uint64_t total); /* bytes */
 	bool (*cancelled)(void *arg);
+	/* what is odd but no error, a line */
+	void (*warn)(void *arg, const char *text);
 	void *arg;
 };
 

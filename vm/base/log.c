@@ -34,6 +34,8 @@ struct log {
 	uint64_t size; /* guarded by lock */
 	char *path;    /* NULL = standard error, never renamed */
 	_Atomic int level;
+	log_fn fn; /* instead of a file; fd is -1 then */
+	void *arg;
 };
 
 static struct log log_stderr = {
@@ -81,11 +83,26 @@ out:
 	return r;
 }
 
+struct log *log_new(log_fn fn, void *arg)
+{
+	struct log *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	lock_init(&l->lock, "log", LOCK_LOG);
+	atomic_init(&l->level, LOG_INFO);
+	l->fd = -1;
+	l->fn = fn;
+	l->arg = arg;
+	return l;
+}
+
 void log_close(struct log *l)
 {
 	if (!l)
 		return;
-	close(l->fd);
+	if (l->fd >= 0)
+		close(l->fd);
 	lock_fini(&l->lock);
 	free(l->path);
 	free(l);
@@ -243,6 +260,22 @@ static void log_limited_locked(struct log *l, struct log_limit *lim,
 			"(more lines like this in 10 s are only counted)");
 }
 
+/* To the function: what a limiter drops is not counted out loud there. */
+static void log_call(struct log *l, struct log_limit *lim, enum log_level level,
+	const char *text)
+{
+	unsigned missed = 0;
+	bool last, pass = true;
+
+	if (lim) {
+		lock_take(&l->lock);
+		pass = log_limit_locked(lim, &missed, &last);
+		lock_drop(&l->lock);
+	}
+	if (pass)
+		l->fn(l->arg, level, text);
+}
+
 static void log_put(struct log *l, struct log_limit *lim, enum log_level level,
 	const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
 
@@ -258,6 +291,11 @@ static void log_put(struct log *l, struct log_limit *lim, enum log_level level,
 	if ((int)level < atomic_load(&l->level))
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
+	if (l->fn) {
+		log_call(l, lim, level, text);
+		errno = saved;
+		return;
+	}
 	len = log_line(level, text, line);
 	lock_take(&l->lock);
 	if (lim)

@@ -30,6 +30,14 @@ struct log_limit {
  * The caller owns *out and ends it with log_close() (NULL is fine).
  */
 int log_open(const char *path, struct log **out, struct err *e);
+
+/*
+ * A log whose lines go to fn(arg, level, text), bare: without time, with
+ * nothing escaped. Called on the thread that logs, without a lock. NULL when
+ * memory is short.
+ */
+typedef void (*log_fn)(void *arg, enum log_level level, const char *text);
+struct log *log_new(log_fn fn, void *arg);
 void log_close(struct log *l);
 
 /* Lines below level are dropped. Default LOG_INFO. */

@@ -263,6 +263,29 @@ START_TEST (a_full_device_is_not_renamed) {
 }
 END_TEST
 
+static void log_keep(void *arg, enum log_level level, const char *text)
+{
+	snprintf(arg, 64, "%d %s", (int)level, text);
+}
+
+START_TEST (a_log_can_go_to_a_function) {
+	static struct log_limit lim;
+	char got[64] = "";
+	struct log *l = log_new(log_keep, got);
+
+	ck_assert_ptr_nonnull(l);
+	log_msg(l, LOG_WARN, "a %d", 7);
+	ck_assert_str_eq(got, "2 a 7");
+	log_set_level(l, LOG_ERROR);
+	log_msg(l, LOG_WARN, "b");
+	ck_assert_str_eq(got, "2 a 7");
+	for (int i = 0; i < LOG_BURST + 5; i++)
+		log_limited(l, &lim, LOG_ERROR, "n %d", i);
+	ck_assert_str_eq(got, "3 n 9");
+	log_close(l);
+}
+END_TEST
+
 SUITE("log", a_line_has_time_level_and_text, the_file_is_for_its_owner_only,
 	lines_below_the_level_are_dropped, what_comes_from_outside_is_escaped,
 	a_long_line_is_cut, a_limiter_writes_a_burst_and_counts_the_rest,
@@ -270,4 +293,5 @@ SUITE("log", a_line_has_time_level_and_text, the_file_is_for_its_owner_only,
 	a_full_file_is_renamed_and_begun_anew,
 	a_full_file_that_cannot_be_renamed_goes_on,
 	opening_in_no_folder_fails_with_text, no_log_is_standard_error,
-	a_log_does_not_change_errno, a_full_device_is_not_renamed)
+	a_log_does_not_change_errno, a_full_device_is_not_renamed,
+	a_log_can_go_to_a_function)

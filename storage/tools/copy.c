@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The engine under convert, commit and rebase: fibers that each take the
+ * next run of the source from a cursor, read it, look for zeros and write
+ * the rest. They share nothing but the cursor, so that chunks are read,
+ * compressed and written at the same time.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/base/sizes.h"
+
+#include "storage/tools/tools.h"
+
+#define COPY_ALIGN    4096u
+#define COPY_ZERO_MAX (UINT64_C(256) << 20) /* zeroed by one request */
+
+struct copy_fiber {
+	struct copy *c;
+	uint8_t *buf;  /* c->chunk bytes */
+	uint8_t *base; /* the same, with c->base */
+};
+
+enum copy_kind { COPY_SKIP, COPY_ZERO, COPY_DATA };
+
+/* The next run: what is to be done with [*off, *off + *len). */
+static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
+	enum copy_kind *kind)
+{
+	uint64_t left = c->size - c->pos, n = left;
+	struct blk_extent x, m;
+	int r;
+
+	*off = c->pos;
+	r = tool_status(c->src, c->src_flags, c->pos,
+		tool_min(n, COPY_ZERO_MAX), &x);
+	if (r)
+		return r;
+	n = x.len;
+	*kind = x.zero ? COPY_ZERO : COPY_DATA;
+	if ((c->src_flags & BLK_TOP) && !x.present)
+		*kind = COPY_SKIP;
+	if (c->mask && *kind != COPY_SKIP) {
+		r = tool_status(c->mask, BLK_TOP, c->pos, n, &m);
+		if (r)
+			return r;
+		n = tool_min(n, m.len);
+		if (m.present)
+			*kind = COPY_SKIP;
+	}
+	/* what differs from base is only known by reading */
+	if (*kind == COPY_ZERO && (c->base || c->no_sparse))
+		*kind = COPY_DATA;
+	if (*kind == COPY_DATA)
+		n = tool_min(n, c->chunk - (c->pos & (c->chunk - 1)));
+	*len = n;
+	c->pos += n;
+	return 0;
+}
+
+/* How is the piece at p? */
+static enum copy_kind copy_judge(const struct copy *c, const uint8_t *p,
+	const uint8_t *base, uint64_t len)
+{
+	if (base && !memcmp(p, base, len))
+		return COPY_SKIP;
+	if (c->no_sparse || tool_zeros(p, len) < len)
+		return COPY_DATA;
+	return c->dst_zero && !base ? COPY_SKIP : COPY_ZERO;
+}
+
+static int copy_put(struct copy *c, enum copy_kind kind, uint64_t off,
+	uint64_t len, uint8_t *p)
+{
+	switch (kind) {
+	case COPY_SKIP:
+		return 0;
+	case COPY_ZERO:
+		return tool_rw(c->dst, BLK_WRITE_ZEROES, BLK_UNMAP, off, len,
+			NULL);
+	case COPY_DATA:
+		break;
+	}
+	return tool_rw(c->dst, BLK_WRITE, c->compress ? BLK_COMPRESS : 0, off,
+		len, p);
+}
+
+/* Write a chunk that was read, alike pieces together. */
+static int copy_pieces(struct copy_fiber *f, uint64_t off, uint64_t len)
+{
+	struct copy *c = f->c;
+	uint64_t from = 0, at = 0, n;
+	enum copy_kind kind = COPY_SKIP, k;
+	int r = 0;
+
+	while (!r && at < len) {
+		n = tool_min(len - at,
+			c->piece - ((off + at) & (c->piece - 1)));
+		k = copy_judge(c, f->buf + at, f->base ? f->base + at : NULL,
+			n);
+		/* a cluster is compressed by one request */
+		if (k != kind || (c->compress && k == COPY_DATA)) {
+			r = copy_put(c, kind, off + from, at - from,
+				f->buf + from);
+			from = at;
+			kind = k;
+		}
+		at += n;
+	}
+	return r ? r : copy_put(c, kind, off + from, at - from, f->buf + from);
+}
+
+/* base may be shorter: zeros from there on. */
+static int copy_read_base(struct copy_fiber *f, uint64_t off, uint64_t len)
+{
+	uint64_t size = tool_size(f->c->base), n = 0;
+
+	if (off < size)
+		n = tool_min(len, size - off);
+	memset(f->base + n, 0, len - n);
+	return n ? tool_rw(f->c->base, BLK_READ, 0, off, n, f->base) : 0;
+}
+
+static int copy_chunk(struct copy_fiber *f, uint64_t off, uint64_t len,
+	enum copy_kind kind)
+{
+	struct copy *c = f->c;
+	int r;
+
+	if (kind == COPY_ZERO)
+		return c->dst_zero ? 0 : copy_put(c, COPY_ZERO, off, len, NULL);
+	if (kind == COPY_SKIP)
+		return 0;
+	r = tool_rw(c->src, BLK_READ, 0, off, len, f->buf);
+	if (!r && f->base)
+		r = copy_read_base(f, off, len);
+	return r ? r : copy_pieces(f, off, len);
+}
+
+static int copy_loop(struct copy_fiber *f)
+{
+	struct copy *c = f->c;
+	uint64_t off, len;
+	enum copy_kind kind;
+	int r = 0;
+
+	while (!r && !c->err) {
+		fiber_lock_take(&c->cursor);
+		if (c->t->stop)
+			r = -ECANCELED;
+		len = 0;
+		if (!r && c->pos < c->size)
+			r = copy_next(c, &off, &len, &kind);
+		fiber_lock_drop(&c->cursor);
+		if (r || !len)
+			break;
+		r = copy_chunk(f, off, len, kind);
+		c->t->done += len;
+	}
+	return r;
+}
+
+static void copy_fiber(void *arg)
+{
+	struct copy *c = arg;
+	struct copy_fiber f = { .c = c };
+	void *buf = NULL, *base = NULL;
+	int r = 0;
+
+	if (posix_memalign(&buf, COPY_ALIGN, c->chunk))
+		buf = NULL;
+	if (c->base && posix_memalign(&base, COPY_ALIGN, c->chunk))
+		base = NULL;
+	if (!buf || (c->base && !base))
+		r = -ENOMEM;
+	f.buf = buf;
+	f.base = base;
+	if (!r)
+		r = copy_loop(&f);
+	free(buf);
+	free(base);
+	if (r && !c->err)
+		c->err = r;
+	if (!--c->running)
+		fiber_wake(c->boss);
+}
+
+int copy_run(struct copy *c)
+{
+	c->boss = fiber_self();
+	c->pos = 0;
+	c->err = 0;
+	c->running = 1; /* ours, until all are begun */
+	fiber_lock_init(&c->cursor);
+	for (unsigned i = 0; i < c->parallel; i++) {
+		int r;
+
+		c->running++;
+		r = fiber_start(c->t->ctx, copy_fiber, c);
+		if (r) {
+			c->running--;
+			if (!i)
+				c->err = r;
+			break;
+		}
+	}
+	c->running--;
+	while (c->running)
+		fiber_wait();
+	return c->err;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the image tools share: see tools.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vm/base/clock.h"
+
+#include "storage/blk/chain.h"
+#include "storage/proto/proto.h"
+#include "storage/qcow2/qcow2.h"
+#include "storage/tools/tools.h"
+
+#define TOOL_TICK_NS (100 * NS_PER_MS)
+
+static void tool_log(void *arg, enum log_level level, const char *text)
+{
+	struct tool *t = arg;
+
+	if (level >= LOG_WARN && t->job && t->job->warn)
+		t->job->warn(t->job->arg, text);
+}
+
+int tool_init(struct tool *t, struct img_job *j, struct err *e)
+{
+	int r;
+
+	memset(t, 0, sizeof(*t));
+	t->job = j;
+	t->log = log_new(tool_log, t);
+	if (!t->log)
+		return err_sys(e, ENOMEM, "cannot begin");
+	r = loop_new(&t->loop, e);
+	if (r)
+		goto fail_log;
+	r = ctx_get(t->loop, &t->ctx, e);
+	if (r)
+		goto fail_loop;
+	return 0;
+fail_loop:
+	loop_free(t->loop);
+fail_log:
+	log_close(t->log);
+	return r;
+}
+
+void tool_fini(struct tool *t)
+{
+	ctx_put(t->ctx);
+	loop_free(t->loop);
+	log_close(t->log);
+}
+
+int tool_open(struct tool *t, const struct img_ref *ref, unsigned how,
+	struct blk **out, struct err *e)
+{
+	const struct blk_opts o = {
+		.path = ref->path,
+		.format = ref->format,
+		.cache = ref->cache,
+		.aio = ref->aio,
+		.tls_dir = ref->tls_dir,
+		.readonly = !(how & TOOL_WRITE),
+		.no_backing = how & TOOL_ALONE,
+		.for_check = how & TOOL_CHECK,
+		.no_lock = how & TOOL_NO_LOCK,
+	};
+
+	return blk_open(&o, t->loop, t->log, out, e);
+}
+
+int tool_close(struct blk **b, const char *path, int err, struct err *e)
+{
+	int r = 0;
+
+	if (*b)
+		r = blk_close(*b);
+	*b = NULL;
+	if (err || !r)
+		return err;
+	return err_sys(e, -r, "%s: the last write to it failed", path);
+}
+
+/* Running. */
+
+struct tool_job {
+	struct tool *t;
+	int (*fn)(void *arg);
+	void *arg;
+	int result;
+	bool ended;
+	struct ctx_timer tick;
+};
+
+bool tool_tick(struct tool *t)
+{
+	struct img_job *j = t->job;
+
+	if (!j)
+		return t->stop;
+	if (j->progress)
+		j->progress(j->arg, t->done, t->total);
+	if (j->cancelled && j->cancelled(j->arg))
+		t->stop = true;
+	return t->stop;
+}
+
+static void tool_ticked(void *arg)
+{
+	struct tool_job *job = arg;
+
+	tool_tick(job->t);
+	ctx_timer_arm(&job->tick, clock_now_ns() + TOOL_TICK_NS);
+}
+
+static void tool_fiber(void *arg)
+{
+	struct tool_job *job = arg;
+
+	job->result = job->fn(job->arg);
+	job->ended = true;
+}
+
+int tool_run(struct tool *t, int (*fn)(void *arg), void *arg)
+{
+	struct tool_job job = { .t = t, .fn = fn, .arg = arg };
+	int r;
+
+	if (tool_tick(t))
+		return -ECANCELED;
+	ctx_timer_init(&job.tick, t->ctx, tool_ticked, &job);
+	if (t->job)
+		ctx_timer_arm(&job.tick, clock_now_ns() + TOOL_TICK_NS);
+	r = fiber_start(t->ctx, tool_fiber, &job);
+	while (!r && !job.ended)
+		ctx_wait(t->ctx);
+	ctx_timer_disarm(&job.tick);
+	tool_tick(t);
+	return r ? r : job.result;
+}
+
+/* Requests. */
+
+struct tool_req {
+	struct blk_req r;
+	struct fiber *fiber;
+	bool done;
+	int err;
+};
+
+static void tool_req_done(struct blk_req *r, int err)
+{
+	struct tool_req *q = container_of(r, struct tool_req, r);
+
+	q->err = err;
+	q->done = true;
+	fiber_wake(q->fiber);
+}
+
+static int tool_do(struct blk *b, struct tool_req *q)
+{
+	q->r.done = tool_req_done;
+	q->fiber = fiber_self();
+	blk_submit(b, &q->r);
+	while (!q->done)
+		fiber_wait();
+	return q->err;
+}
+
+int tool_rw(struct blk *b, enum blk_op op, unsigned flags, uint64_t offset,
+	uint64_t len, void *buf)
+{
+	struct iovec iov = { buf, len };
+	struct tool_req q = { .r = {
+				      .op = op,
+				      .flags = flags,
+				      .offset = offset,
+				      .len = len,
+			      } };
+
+	if (op == BLK_READ || op == BLK_WRITE) {
+		q.r.iov = &iov;
+		q.r.niov = 1;
+	}
+	return tool_do(b, &q);
+}
+
+int tool_status(struct blk *b, unsigned flags, uint64_t offset, uint64_t len,
+	struct blk_extent *x)
+{
+	struct tool_req q = { .r = {
+				      .op = BLK_STATUS,
+				      .flags = flags,
+				      .offset = offset,
+				      .len = len,
+				      .extent = x,
+			      } };
+
+	return tool_do(b, &q);
+}
+
+/* Small things. */
+
+uint64_t tool_size(const struct blk *b)
+{
+	struct blk_info info;
+
+	blk_info(b, &info);
+	return info.size;
+}
+
+struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
+	struct err *e)
+{
+	struct node *n = blk_node(b);
+
+	if (n->ops == &qcow2_ops)
+		return n;
+	err_set(e, ENOTSUP, "%s: a %s image %s", path,
+		strcmp(n->ops->name, "file") ? n->ops->name : "raw", what);
+	return NULL;
+}
+
+uint64_t tool_zeros(const void *p, uint64_t len)
+{
+	const uint8_t *b = p;
+	uint64_t n = 0, word;
+
+	while (len - n >= sizeof(word)) {
+		memcpy(&word, b + n, sizeof(word));
+		if (word)
+			break;
+		n += sizeof(word);
+	}
+	while (n < len && !b[n])
+		n++;
+	return n;
+}
+
+void tool_remove(const char *path)
+{
+	struct stat st;
+
+	if (!lstat(path, &st) && S_ISREG(st.st_mode))
+		unlink(path);
+}
+
+int tool_check_target(const char *path, bool force, struct err *e)
+{
+	struct stat st;
+
+	if (force || stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size)
+		return 0;
+	return err_set(e, EEXIST,
+		"%s: is there already: give --force to replace it, or another "
+		"name",
+		path);
+}
+
+int tool_beside(const char *path, const char *name, char *out, size_t size,
+	struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	int dir = slash ? (int)(slash - path) + 1 : 0;
+	int n;
+
+	if (!strncmp(name, "file:", 5))
+		name += 5;
+	if (*name == '/' || nbd_is_uri(name) || nbd_is_uri(path))
+		dir = 0;
+	n = snprintf(out, size, "%.*s%s", dir, path, name);
+	if (n < 0 || (size_t)n >= size)
+		return err_set(e, ENAMETOOLONG, "%s: too long a name", name);
+	return 0;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the image tools share. A tool has a loop of its own, runs its work in
+ * fibers on the calling thread and asks its job between chunks whether to go
+ * on.
+ */
+#ifndef STORAGE_TOOLS_TOOLS_H
+#define STORAGE_TOOLS_TOOLS_H
+
+#include "storage/core/ctx.h"
+#include "storage/core/fiber.h"
+#include "storage/core/node.h"
+#include "storage/storage.h"
+
+struct tool {
+	struct loop *loop;
+	struct ctx *ctx;
+	struct log *log;
+	struct img_job *job;  /* or NULL */
+	uint64_t done, total; /* for the job */
+	bool stop;            /* the job was cancelled */
+};
+
+/* 0 or -errno with e filled; tool_fini() only after 0. */
+int tool_init(struct tool *t, struct img_job *j, struct err *e);
+void tool_fini(struct tool *t);
+
+enum tool_how {
+	TOOL_WRITE = 1,
+	TOOL_ALONE = 2,   /* without what backs it */
+	TOOL_CHECK = 4,   /* as it is, damaged or not */
+	TOOL_NO_LOCK = 8, /* reading what somebody else may use */
+};
+
+int tool_open(struct tool *t, const struct img_ref *ref, unsigned how,
+	struct blk **out, struct err *e);
+/* Close *b (NULL is fine), which becomes NULL. Its error counts when err is
+ * 0: returns err, or that one with e filled. */
+int tool_close(struct blk **b, const char *path, int err, struct err *e);
+
+/*
+ * Run fn(arg) in a fiber until it returns, the job asked ten times a second.
+ * Its result.
+ */
+int tool_run(struct tool *t, int (*fn)(void *arg), void *arg);
+
+/* Ask the job now, from outside of fibers: true = stop. */
+bool tool_tick(struct tool *t);
+
+/* One request from a fiber, which waits. */
+int tool_rw(struct blk *b, enum blk_op op, unsigned flags, uint64_t offset,
+	uint64_t len, void *buf);
+int tool_status(struct blk *b, unsigned flags, uint64_t offset, uint64_t len,
+	struct blk_extent *x);
+
+uint64_t tool_size(const struct blk *b);
+
+static inline uint64_t tool_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Where name, as written in the image at path, points to. -ENAMETOOLONG. */
+int tool_beside(const char *path, const char *name, char *out, size_t size,
+	struct err *e);
+
+/* The qcow2 node on top of b: NULL and e filled (-ENOTSUP) when it is none,
+ * what is "cannot have snapshots" or the like. */
+struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
+	struct err *e);
+
+/* How many of len bytes at p are zeros from the start on. */
+uint64_t tool_zeros(const void *p, uint64_t len);
+
+/* Take target away again if it is a regular file. */
+void tool_remove(const char *path);
+
+/* -EEXIST with the mend when there is something at path that has a content
+ * and force is not given. */
+int tool_check_target(const char *path, bool force, struct err *e);
+
+/* --- options.c, create.c -------------------------------------------------- */
+
+struct qcow2_create;
+
+/* What o says in qcow2's own terms; borrows o's strings. */
+void img_options_qcow2(const struct img_options *o, struct qcow2_create *q);
+
+/*
+ * Make the image and everything that belongs to it (data file). size is
+ * final; how = off unless o says otherwise.
+ */
+int img_make(const char *path, enum blk_format format,
+	const struct img_options *o, uint64_t size, struct img_job *j,
+	struct err *e);
+
+/* --- copy.c --------------------------------------------------------------- */
+
+/*
+ * Copy from src to dst, many chunks at once. Where base is given only what
+ * differs from it is written; where mask is given only what that layer does
+ * not have itself.
+ */
+struct copy {
+	struct tool *t;
+	struct blk *src, *dst, *base, *mask;
+	uint64_t size;      /* bytes from 0 on */
+	unsigned src_flags; /* of status: BLK_TOP = skip what src has not */
+	bool dst_zero;      /* dst reads as zeros where nobody wrote */
+	bool compress;
+	bool no_sparse; /* write zeros out */
+	uint64_t piece; /* zeros (or equal bytes) are looked for by it */
+	uint64_t chunk; /* read at once, multiple of piece */
+	unsigned parallel;
+	/* the engine's */
+	struct fiber_lock cursor;
+	struct fiber *boss;
+	uint64_t pos;
+	unsigned running;
+	int err;
+};
+
+/* In a fiber. 0, -ECANCELED or another -errno (of the request that failed).
+ * failed_on says which image. */
+int copy_run(struct copy *c);
+
+#endif
