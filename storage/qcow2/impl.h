@@ -150,6 +150,8 @@ int qcache_get_new(struct qcache *c, uint64_t offset, struct qslice **out);
 void qcache_put(struct qcache *c, struct qslice *s);
 /* It was changed. meta held. */
 void qcache_mark_dirty(struct qcache *c, struct qslice *s);
+/* It is on disk as it is. */
+void qcache_mark_clean(struct qcache *c, struct qslice *s);
 /* Write what is dirty, neighbours in one request. meta held. In a fiber. */
 int qcache_write(struct qcache *c);
 /* Forget what lies in a range, dirty or not: a table that is no more. */
@@ -168,6 +170,7 @@ struct qinflight {
 struct qpending {
 	uint64_t host, len;
 	unsigned epoch; /* given up in it */
+	bool durable;   /* no reference to it is left on disk */
 	struct list node;
 };
 
@@ -209,13 +212,16 @@ struct qcow2 {
 	struct qcache rb;
 	uint64_t free_hint;     /* host cluster to look from */
 	uint64_t file_end;      /* host clusters from here on were never used */
+	uint64_t fresh_from;    /* file_end before the last qalloc_*() */
 	uint64_t bytes_next;    /* compressed data goes on here, 0 = none */
 	struct list pending;    /* struct qpending */
 	struct list new_blocks; /* refcount blocks not in the table on disk */
-	/* Direct writes (no L2 change) in flight that began in an epoch. What
-	 * is given up in epoch E is free when none of E or before is left. */
+	/* Direct reads and writes (no L2 change) in flight that began in an
+	 * epoch. What is given up in epoch E is free when none of E or before
+	 * is left. See qdirect_begin(). */
 	unsigned epoch;
 	unsigned direct[2];
+	uint64_t commits_begun, commits_ok; /* qflush() */
 
 	/* metaset.c: host clusters of tables, for overlap checks */
 	uint64_t *metaset;
@@ -346,7 +352,8 @@ int qalloc_clusters(struct qcow2 *q, uint64_t n, uint64_t near, uint64_t *host,
 int qalloc_table(struct qcow2 *q, uint64_t n, uint64_t *host);
 /* len bytes for compressed data, counts raised. */
 int qalloc_bytes(struct qcow2 *q, uint64_t len, uint64_t *host);
-/* Is the range sure to read as zeros, as nobody wrote there before? */
+/* Is the range, which the last qalloc_*() gave, sure to read as zeros, as
+ * nobody wrote there before? Before anybody waits. */
 bool qalloc_is_fresh(const struct qcow2 *q, uint64_t host, uint64_t len);
 
 /* Never referenced on disk: count down now. */
@@ -361,11 +368,40 @@ void qfree_entry(struct qcow2 *q, uint64_t entry);
 int qcommit(struct qcow2 *q);
 /* Too much is dirty: commit, so that the caches stay in their bounds. */
 int qcommit_if_full(struct qcow2 *q);
+/*
+ * qcommit() until nothing is dirty or waits to be freed, refcounts with lazy
+ * refcounts too: at close, and before what changes the image as a whole.
+ * Nothing direct may be in flight. meta held, in a fiber.
+ */
+int qcommit_all(struct qcow2 *q);
+
+/*
+ * Around I/O on host clusters without meta, from the look at the map to the
+ * end of it, so that they are not used anew meanwhile. No waiting.
+ */
+static inline unsigned qdirect_begin(struct qcow2 *q)
+{
+	unsigned slot = q->epoch & 1;
+
+	q->direct[slot]++;
+	return slot;
+}
+
+static inline void qdirect_end(struct qcow2 *q, unsigned slot)
+{
+	q->direct[slot]--;
+}
 
 /* --- write.c, zero.c ------------------------------------------------------ */
 
 void qwrite_submit(struct qcow2 *q, struct blk_req *r);
 void qflush_submit(struct qcow2 *q, struct blk_req *r);
+/* What was acknowledged is durable when it returns 0. In a fiber, without
+ * meta; flushes at the same time share a commit. */
+int qflush(struct qcow2 *q);
+/* Guest bytes from iov. In a fiber, without meta. 0 or -errno. */
+int qwrite(struct qcow2 *q, uint64_t offset, const struct iovec *iov, int niov,
+	uint64_t len, unsigned flags);
 void qzero_submit(struct qcow2 *q, struct blk_req *r); /* and discard */
 /* Wait until no allocating write of [start, end) is on its way. meta held
  * before and after, dropped meanwhile. True = it was dropped: look anew. */
