@@ -302,6 +302,29 @@ int qmap_write_l1(struct qcow2 *q); /* dirty pieces; part of qcommit() */
 /* L1 entry i changes in memory. meta held. */
 void qmap_set_l1(struct qcow2 *q, uint64_t i, uint64_t entry);
 
+/* Of n entries: 512-byte pieces, and bytes of l1_dirty. */
+static inline uint64_t qmap_l1_pieces(uint64_t n)
+{
+	return (n * 8 + 511) / 512;
+}
+
+static inline uint64_t qmap_l1_dirty_bytes(uint64_t n)
+{
+	return qmap_l1_pieces(n) / 8 + 1;
+}
+
+/* Where the L2 entry of a guest offset is. */
+struct qplace {
+	uint64_t l1_index;
+	uint64_t table; /* L2 table in the image, 0 = none */
+	uint64_t slice; /* slice in the image */
+	unsigned index; /* of the entry in the slice */
+	bool copied;    /* the table is nobody else's */
+};
+
+/* 0, or -EIO when the L1 entry is wrong, which marks corrupt. No waiting. */
+int qmap_place(struct qcow2 *q, uint64_t offset, struct qplace *p);
+
 #define QL1_COPIED (UINT64_C(1) << 63)
 #define QL1_OFFSET UINT64_C(0x00fffffffffffe00)
 
