@@ -27,7 +27,8 @@ struct img_ref {
 	enum blk_format format; /* BLK_AUTO: by its content */
 	enum blk_cache cache;
 	enum blk_aio aio;
-	const char *tls_dir; /* as in struct blk_opts */
+	const char *tls_dir;  /* as in struct blk_opts */
+	const char *snapshot; /* likewise, for what only reads */
 };
 
 /* "raw", "qcow2", "vmdk", "vdi", "vhdx", "auto". -EINVAL: no such format. */

@@ -79,7 +79,10 @@ struct blk_opts {
 	bool no_discard; /* discards succeed and do nothing */
 	bool no_lock;    /* do not take the image's locks */
 	bool no_backing; /* this layer only: what it lacks reads as zeros */
-	bool for_check;  /* open what is marked corrupt, repair nothing */
+	/* qcow2: this internal snapshot, by name or id, with readonly; or NULL
+	 * for the present state */
+	const char *snapshot;
+	bool for_check; /* open what is marked corrupt, repair nothing */
 	/* Limits from the start, or NULL; disks of one group (a name, or NULL
 	 * for none) share the limits that were given last. */
 	const struct blk_throttle *throttle;
@@ -112,10 +115,10 @@ enum blk_req_flags {
  */
 struct blk_extent {
 	uint64_t len;
-	bool data;       /* stored as data (may be zeros all the same) */
-	bool zero;       /* reads as zeros */
-	bool present;    /* known to some layer of the chain (BLK_TOP: to this),
-			    not just the end of it */
+	bool data;    /* stored as data (may be zeros all the same) */
+	bool zero;    /* reads as zeros */
+	bool present; /* known to some layer of the chain (BLK_TOP: to this),
+			 not just the end of it */
 	bool compressed;
 	bool has_host;
 	unsigned depth;   /* layer that it comes from, 0 = top */

@@ -111,6 +111,8 @@ struct qcow2_snapshot {
 /* Snapshot i of nsnapshots. -ENOENT past the end. No waiting. */
 int qcow2_snapshot_get(const struct node *n, unsigned i,
 	struct qcow2_snapshot *out);
+/* From here on n, read-only and idle, is that snapshot, its size too. */
+int qcow2_snapshot_load(struct node *n, const char *name, struct err *e);
 int qcow2_snapshot_create(struct node *n, const char *name, struct err *e);
 /* By name, or by id when no name fits: -ENOENT, -EINVAL (two fit). */
 int qcow2_snapshot_revert(struct node *n, const char *name, struct err *e);

@@ -24,6 +24,19 @@ struct copy_fiber {
 
 enum copy_kind { COPY_SKIP, COPY_ZERO, COPY_DATA };
 
+/* Of the source from the cursor on; past its end there are zeros. */
+static int copy_status(struct copy *c, uint64_t len, struct blk_extent *x)
+{
+	uint64_t size = tool_size(c->src);
+
+	if (c->pos >= size) {
+		*x = (struct blk_extent){ .len = len, .zero = true };
+		return 0;
+	}
+	return tool_status(c->src, c->src_flags, c->pos,
+		tool_min(len, size - c->pos), x);
+}
+
 /* The next run: what is to be done with [*off, *off + *len). */
 static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 	enum copy_kind *kind)
@@ -111,15 +124,15 @@ static int copy_pieces(struct copy_fiber *f, uint64_t off, uint64_t len)
 	return r ? r : copy_put(c, kind, off + from, at - from, f->buf + from);
 }
 
-/* base may be shorter: zeros from there on. */
-static int copy_read_base(struct copy_fiber *f, uint64_t off, uint64_t len)
+/* Read from b, which may be shorter: zeros from there on. */
+static int copy_read(struct blk *b, uint64_t off, uint64_t len, uint8_t *buf)
 {
-	uint64_t size = tool_size(f->c->base), n = 0;
+	uint64_t size = tool_size(b), n = 0;
 
 	if (off < size)
 		n = tool_min(len, size - off);
-	memset(f->base + n, 0, len - n);
-	return n ? tool_rw(f->c->base, BLK_READ, 0, off, n, f->base) : 0;
+	memset(buf + n, 0, len - n);
+	return n ? tool_rw(b, BLK_READ, 0, off, n, buf) : 0;
 }
 
 static int copy_chunk(struct copy_fiber *f, uint64_t off, uint64_t len,
@@ -132,9 +145,9 @@ static int copy_chunk(struct copy_fiber *f, uint64_t off, uint64_t len,
 		return c->dst_zero ? 0 : copy_put(c, COPY_ZERO, off, len, NULL);
 	if (kind == COPY_SKIP)
 		return 0;
-	r = tool_rw(c->src, BLK_READ, 0, off, len, f->buf);
+	r = copy_read(c->src, off, len, f->buf);
 	if (!r && f->base)
-		r = copy_read_base(f, off, len);
+		r = copy_read(c->base, off, len, f->base);
 	return r ? r : copy_pieces(f, off, len);
 }
 

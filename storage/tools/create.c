@@ -9,6 +9,7 @@
 
 #include "vm/base/sizes.h"
 
+#include "storage/core/sync.h"
 #include "storage/proto/proto.h"
 #include "storage/qcow2/qcow2.h"
 #include "storage/tools/tools.h"

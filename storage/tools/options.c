@@ -169,7 +169,7 @@ static int opt_backing_file(struct img_options *o, const char *v)
 
 static int opt_backing_fmt(struct img_options *o, const char *v)
 {
-	enum blk_format f;
+	enum blk_format f = BLK_AUTO;
 
 	if (img_format_parse(v, &f, NULL) || f == BLK_AUTO)
 		return -EINVAL;
