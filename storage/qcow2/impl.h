@@ -192,6 +192,8 @@ struct qcow2 {
 	bool corrupt; /* found so: no writes any more */
 	bool written; /* autoclear bits are cleared, dirty is set */
 	bool active;
+	bool marking;              /* a fiber writes the corrupt bit */
+	struct fiber_queue marked; /* waits for that */
 	struct list inflight; /* struct qinflight */
 
 	/* map.c */
@@ -209,6 +211,8 @@ struct qcow2 {
 	uint64_t *rt; /* refcount table, host order; rt_entries */
 	uint64_t rt_entries;
 	unsigned rb_bits; /* counts of a refcount block: 1 << rb_bits */
+	/* A larger table's place, when the one on disk is too small. */
+	uint64_t rt_new, rt_new_clusters;
 	struct qcache rb;
 	uint64_t free_hint;     /* host cluster to look from */
 	uint64_t file_end;      /* host clusters from here on were never used */
@@ -246,6 +250,13 @@ void qcow2_mark_corrupt(struct qcow2 *q, const char *fmt, ...)
  * bits; with lazy refcounts set the dirty bit; sync. meta held, in a fiber.
  */
 int qcow2_begin_writing(struct qcow2 *q);
+
+/* Refcounts and tables on disk agree: clear the dirty bit, sync. meta held
+ * or nobody else about, in a fiber. 0 or -errno. */
+int qstate_clear_dirty(struct qcow2 *q);
+/* Wait until qcow2_mark_corrupt() has written what it writes. In a fiber,
+ * without meta. */
+void qstate_wait_marked(struct qcow2 *q);
 
 /* --- metaset.c ------------------------------------------------------------ */
 
