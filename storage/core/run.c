@@ -20,21 +20,27 @@ struct run {
 	struct ctx *ctx;
 	int (*fn)(void *arg);
 	void *arg;
-	int ret;
+	int ret; /* guarded by ctx->lock */
 	pthread_t asker;
 	bool begun; /* by the loop's thread */
 	bool ended; /* guarded by ctx->lock */
 };
 
+static void run_end(struct run *j, int ret)
+{
+	struct ctx *c = j->ctx;
+
+	LOCK_GUARD(&c->lock);
+	j->ret = ret;
+	j->ended = true; /* j may be gone from the unlock on */
+	pthread_cond_broadcast(&c->ended);
+}
+
 static void run_fiber(void *arg)
 {
 	struct run *j = arg;
-	struct ctx *c = j->ctx;
 
-	j->ret = j->fn(j->arg);
-	LOCK_GUARD(&c->lock);
-	j->ended = true; /* j may be gone from the unlock on */
-	pthread_cond_broadcast(&c->ended);
+	run_end(j, j->fn(j->arg));
 }
 
 static bool run_has_ended(struct run *j)
@@ -47,19 +53,16 @@ static bool run_has_ended(struct run *j)
 static void run_go_on(void *arg)
 {
 	struct run *j = arg;
+	int r;
 
 	if (!j->begun) {
 		j->begun = true;
-		j->ret = fiber_start(j->ctx, run_fiber, j);
-		if (j->ret) {
-			LOCK_GUARD(&j->ctx->lock);
-			j->ended = true;
-			pthread_cond_broadcast(&j->ctx->ended);
-			return;
-		}
+		r = fiber_start(j->ctx, run_fiber, j);
+		if (r)
+			run_end(j, r);
 	}
 	if (!pthread_equal(pthread_self(), j->asker))
-		return; /* the loop goes on, and j may be gone */
+		return; /* the loop goes on; the asker waits */
 	while (!run_has_ended(j))
 		ctx_wait(j->ctx);
 }
