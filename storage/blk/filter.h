@@ -20,4 +20,11 @@ int throttle_open(struct node *child, const char *group,
 int throttle_set(struct node *n, const struct blk_throttle *t,
 	struct err *e);
 
+/*
+ * From on to off all that waits or comes passes at once (and is not
+ * counted): for who has to wait until nothing is in flight. Does not end a
+ * request from inside.
+ */
+void throttle_drain(struct node *n, bool on);
+
 #endif
