@@ -447,8 +447,11 @@ struct qsnap {
 	uint64_t l1_offset;
 	uint32_t l1_entries;
 	struct qcow2_snapshot s;
-	uint8_t *extra; /* extra data that we do not know, kept */
+	/* extra data, id and name as in the image, one after the other: kept,
+	 * with what we do not know and what does not fit in s */
+	uint8_t *raw;
 	uint32_t extra_len;
+	uint16_t id_len, name_len;
 };
 
 int qsnap_read(struct qcow2 *q, struct err *e); /* at activate */
