@@ -76,7 +76,7 @@ void aio_uring_detour(struct aio_req *q)
 
 void aio_uring_left(struct uring *u, int err)
 {
-	list_each(n, &u->images) {
+	list_each (n, &u->images) {
 		struct aio_uring *a = list_entry(n, struct aio_uring, node);
 
 		log_msg(a->aio.log, LOG_WARN,

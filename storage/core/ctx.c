@@ -34,7 +34,7 @@ static void ctx_round(void *arg);
 
 static struct ctx *ctx_find_locked(struct loop *l)
 {
-	list_each(n, &ctx_all) {
+	list_each (n, &ctx_all) {
 		struct ctx *c = list_entry(n, struct ctx, node);
 
 		if (c->loop == l)
@@ -304,7 +304,7 @@ static uint64_t ctx_next_deadline(const struct ctx *c)
 {
 	uint64_t next = UINT64_MAX;
 
-	list_each(n, &c->timers) {
+	list_each (n, &c->timers) {
 		struct ctx_timer *t = list_entry(n, struct ctx_timer, node);
 
 		if (t->deadline_ns < next)
@@ -333,7 +333,8 @@ static void ctx_run_timers(struct ctx *c)
 	}
 	while (!list_empty(&due)) {
 		n = due.next;
-		loop_timer_disarm(&list_entry(n, struct ctx_timer, node)->timer);
+		loop_timer_disarm(
+			&list_entry(n, struct ctx_timer, node)->timer);
 		ctx_timer_due(list_entry(n, struct ctx_timer, node));
 	}
 }
@@ -376,7 +377,7 @@ static unsigned ctx_count_fds(const struct ctx *c)
 {
 	unsigned n = 0;
 
-	list_each(it, &c->fds)
+	list_each (it, &c->fds)
 		n++;
 	return n;
 }
@@ -397,7 +398,7 @@ static void ctx_poll(struct ctx *c, int timeout_ms)
 	struct ctx_poll p = { .fds = fds, .watches = watches };
 	struct ctx_fd *ring = uring_watch(c->ring);
 
-	list_each(it, &c->fds)
+	list_each (it, &c->fds)
 		ctx_poll_add(&p, list_entry(it, struct ctx_fd, node));
 	if (ring)
 		ctx_poll_add(&p, ring);

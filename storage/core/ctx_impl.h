@@ -26,9 +26,9 @@ struct ctx {
 	unsigned plugged;
 	struct ctx_poll *polls; /* of the ctx_wait()s, innermost first */
 
-	struct uring *ring;     /* NULL until an image wants it */
-	struct pool *cpu, *io;  /* NULL until there is work */
-	struct list undone;     /* struct ctx_work: no thread was to be had */
+	struct uring *ring;    /* NULL until an image wants it */
+	struct pool *cpu, *io; /* NULL until there is work */
+	struct list undone;    /* struct ctx_work: no thread was to be had */
 	struct ctx_call work_here; /* does that */
 
 	struct list stacks; /* struct fiber: spare ones */

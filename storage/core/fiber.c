@@ -30,9 +30,9 @@ struct fiber {
 	struct ctx *ctx;
 	void (*fn)(void *arg);
 	void *arg;
-	struct list node;  /* in the list of ready, waiting or spare ones */
-	bool waiting;      /* in fiber_wait() */
-	bool woken;        /* a wake came before the wait */
+	struct list node; /* in the list of ready, waiting or spare ones */
+	bool waiting;     /* in fiber_wait() */
+	bool woken;       /* a wake came before the wait */
 	bool ended;
 	struct fiber_san san;
 };

@@ -95,10 +95,10 @@ static inline void __tsan_switch_to_fiber(void *fiber, unsigned flags)
 #define FIBER_INLINE static inline __attribute__((always_inline))
 
 /* A stack is about to be used, perhaps not for the first time. */
-FIBER_INLINE void fiber_san_init(struct fiber_san *s, void *bottom,
-	size_t size)
+FIBER_INLINE void fiber_san_init(struct fiber_san *s, void *bottom, size_t size)
 {
-	*s = (struct fiber_san){ .bottom = bottom, .size = size,
+	*s = (struct fiber_san){ .bottom = bottom,
+		.size = size,
 		.tsan = __tsan_create_fiber(0) };
 	__asan_unpoison_memory_region(bottom, size);
 }
@@ -125,8 +125,7 @@ FIBER_INLINE void fiber_san_back(struct fiber_san *outside)
 /* In a fiber: first thing; before it leaves (f NULL: ends); after. */
 FIBER_INLINE void fiber_san_begin(struct fiber_san *outside)
 {
-	__sanitizer_finish_switch_fiber(NULL, &outside->bottom,
-		&outside->size);
+	__sanitizer_finish_switch_fiber(NULL, &outside->bottom, &outside->size);
 }
 
 FIBER_INLINE void fiber_san_leave(struct fiber_san *f,

@@ -17,8 +17,11 @@
 struct ctx;
 struct node;
 
-enum node_prealloc { NODE_PREALLOC_OFF, NODE_PREALLOC_FALLOC,
-	NODE_PREALLOC_FULL };
+enum node_prealloc {
+	NODE_PREALLOC_OFF,
+	NODE_PREALLOC_FALLOC,
+	NODE_PREALLOC_FULL
+};
 
 struct node_ops {
 	const char *name; /* "file", "nbd", "qcow2", ... */

@@ -87,7 +87,9 @@ static bool run_wait(struct run *j)
 
 int ctx_run(struct ctx *c, int (*fn)(void *arg), void *arg)
 {
-	struct run j = { .ctx = c, .fn = fn, .arg = arg,
+	struct run j = { .ctx = c,
+		.fn = fn,
+		.arg = arg,
 		.asker = pthread_self() };
 
 	assert(!fiber_self());

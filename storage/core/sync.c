@@ -50,9 +50,12 @@ static int sync_range(struct node *n, enum blk_op op, uint64_t offset,
 	while (len && !r) {
 		uint64_t step = len < BLK_MAX_BYTES ? len : BLK_MAX_BYTES;
 		struct iovec iov = { buf, step };
-		struct sync s = { .r = { .op = op, .flags = flags,
-			.offset = offset, .len = step,
-			.iov = buf ? &iov : NULL, .niov = buf ? 1 : 0 } };
+		struct sync s = { .r = { .op = op,
+					  .flags = flags,
+					  .offset = offset,
+					  .len = step,
+					  .iov = buf ? &iov : NULL,
+					  .niov = buf ? 1 : 0 } };
 
 		r = sync_do(n, &s);
 		offset += step;
@@ -65,8 +68,12 @@ static int sync_range(struct node *n, enum blk_op op, uint64_t offset,
 static int sync_vec(struct node *n, enum blk_op op, uint64_t offset,
 	const struct iovec *iov, int niov, uint64_t len, unsigned flags)
 {
-	struct sync s = { .r = { .op = op, .flags = flags, .offset = offset,
-		.len = len, .iov = iov, .niov = niov } };
+	struct sync s = { .r = { .op = op,
+				  .flags = flags,
+				  .offset = offset,
+				  .len = len,
+				  .iov = iov,
+				  .niov = niov } };
 
 	return len ? sync_do(n, &s) : 0;
 }
@@ -115,8 +122,11 @@ int node_zero(struct node *n, uint64_t offset, uint64_t len, unsigned flags)
 int node_status(struct node *n, uint64_t offset, uint64_t len, unsigned flags,
 	struct blk_extent *extent)
 {
-	struct sync s = { .r = { .op = BLK_STATUS, .flags = flags,
-		.offset = offset, .len = len, .extent = extent } };
+	struct sync s = { .r = { .op = BLK_STATUS,
+				  .flags = flags,
+				  .offset = offset,
+				  .len = len,
+				  .extent = extent } };
 
 	memset(extent, 0, sizeof(*extent));
 	return len ? sync_do(n, &s) : 0;

@@ -79,6 +79,7 @@ static bool uring_enter(struct uring *u, unsigned ready, unsigned wait)
 {
 	int r = io_uring_submit_and_wait(&u->ring, wait);
 
+	u->enters++;
 	if (r >= 0) {
 		u->in_kernel += (unsigned)r;
 		for (int i = 0; i < r; i++)

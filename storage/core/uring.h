@@ -22,6 +22,7 @@ struct uring {
 	bool left;            /* the ring failed: threads do the rest */
 	bool reaping;         /* done callbacks run: a flush comes after */
 	unsigned in_kernel;   /* submitted, not yet completed */
+	uint64_t enters;      /* system calls, for tests and figures */
 	struct list backlog;  /* struct aio_req: not yet in the queue */
 	struct list prepared; /* in it, in its order; not yet submitted */
 	struct list failed;   /* to be completed with what is in res */

@@ -253,7 +253,9 @@ static void work_call_done(struct ctx_work *w)
 
 int ctx_work(struct ctx *c, int (*fn)(void *arg), void *arg)
 {
-	struct work_call k = { .fn = fn, .arg = arg, .waiter = fiber_self(),
+	struct work_call k = { .fn = fn,
+		.arg = arg,
+		.waiter = fiber_self(),
 		.work = { .run = work_call_run, .done = work_call_done } };
 
 	ctx_work_submit(c, &k.work);

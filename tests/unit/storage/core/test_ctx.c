@@ -145,7 +145,8 @@ static void begin_with_thread(void)
 	loop_call_init(&call, rig_loop, post, &loop_runs);
 	loop_call_schedule(&call);
 	ck_assert_int_eq(thread_start(&loop_thread, "loop", run_loop, NULL,
-		NULL), 0);
+				 NULL),
+		0);
 	while (sem_wait(&loop_runs))
 		;
 }
@@ -216,10 +217,11 @@ START_TEST (wait_runs_descriptors_and_no_callback_of_others) {
 
 	begin();
 	efd = eventfd(1, EFD_NONBLOCK);
-	ck_assert_int_eq(ctx_fd_add(ctx, &w, efd, EPOLLIN, fd_ready,
-		text("f")), 0);
+	ck_assert_int_eq(ctx_fd_add(ctx, &w, efd, EPOLLIN, fd_ready, text("f")),
+		0);
 	ck_assert_int_eq(loop_fd_add(rig_loop, &foreign, eventfd(1, 0), EPOLLIN,
-		fd_ready, text("no")), 0);
+				 fd_ready, text("no")),
+		0);
 	loop_call_init(&call, rig_loop, mark, text("no"));
 	loop_call_schedule(&call);
 	ctx_wait(ctx);
@@ -241,8 +243,8 @@ START_TEST (descriptor_is_watched_by_the_loop_too) {
 
 	begin();
 	efd = eventfd(0, EFD_NONBLOCK);
-	ck_assert_int_eq(ctx_fd_add(ctx, &w, efd, EPOLLIN, fd_ready,
-		text("f")), 0);
+	ck_assert_int_eq(ctx_fd_add(ctx, &w, efd, EPOLLIN, fd_ready, text("f")),
+		0);
 	eventfd_write(efd, 1);
 	loop_run_once(rig_loop, -1);
 	ck_assert_str_eq(trail, "f");
@@ -276,7 +278,8 @@ START_TEST (descriptor_deleted_meanwhile_is_not_called) {
 	begin();
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(ctx_fd_add(ctx, &twins[i], eventfd(1, 0),
-			EPOLLIN, deletes_both, text("x")), 0);
+					 EPOLLIN, deletes_both, text("x")),
+			0);
 	ctx_wait(ctx);
 	ck_assert_str_eq(trail, "x");
 	close(twins[0].watch.fd);

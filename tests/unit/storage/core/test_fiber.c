@@ -93,7 +93,7 @@ static void wakes_and_starts(void *arg)
 	(void)arg;
 	mark("1");
 	fiber_wake(sleeper); /* waits for us */
-	start(says_its_name, (void *)(uintptr_t)"c");
+	start(says_its_name, (void *)(uintptr_t) "c");
 	mark("2");
 }
 
@@ -118,9 +118,9 @@ START_TEST (queue_is_first_in_first_out) {
 	begin();
 	fiber_queue_init(&queue);
 	ck_assert(!fiber_queue_wake(&queue));
-	start(waits_in_queue, (void *)(uintptr_t)"a");
-	start(waits_in_queue, (void *)(uintptr_t)"b");
-	start(waits_in_queue, (void *)(uintptr_t)"c");
+	start(waits_in_queue, (void *)(uintptr_t) "a");
+	start(waits_in_queue, (void *)(uintptr_t) "b");
+	start(waits_in_queue, (void *)(uintptr_t) "c");
 	ck_assert(fiber_queue_wake(&queue));
 	ck_assert_str_eq(trail, "a");
 	fiber_queue_wake_all(&queue);
@@ -212,9 +212,9 @@ START_TEST (lock_is_handed_on_in_order) {
 	fiber_lock_init(&lock);
 	fiber_queue_init(&inside);
 	ck_assert(!fiber_lock_is_taken(&lock));
-	start(takes_the_lock, (void *)(uintptr_t)"a");
-	start(takes_the_lock, (void *)(uintptr_t)"b");
-	start(takes_the_lock, (void *)(uintptr_t)"c");
+	start(takes_the_lock, (void *)(uintptr_t) "a");
+	start(takes_the_lock, (void *)(uintptr_t) "b");
+	start(takes_the_lock, (void *)(uintptr_t) "c");
 	start(tries_the_lock, NULL);
 	ck_assert(fiber_lock_is_taken(&lock));
 	while (fiber_queue_wake(&inside))
@@ -241,8 +241,8 @@ static void drops_and_takes(void *arg)
 
 static void starts_two(void *arg)
 {
-	start(drops_and_takes, (void *)(uintptr_t)"a");
-	start(drops_and_takes, (void *)(uintptr_t)"b");
+	start(drops_and_takes, (void *)(uintptr_t) "a");
+	start(drops_and_takes, (void *)(uintptr_t) "b");
 	(void)arg;
 	fiber_lock_take(&lock);
 	mark("0");
@@ -342,7 +342,6 @@ START_TEST (values_outlive_a_wait) {
 	end();
 }
 END_TEST
-
 
 RIG_SUITE("storage/fiber", fiber_begins_at_once_and_goes_on_at_the_wake,
 	wake_before_the_wait_ends_the_next_one_only,

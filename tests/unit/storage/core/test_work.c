@@ -73,8 +73,8 @@ START_TEST (work_is_done_elsewhere_and_ends_here_once) {
 			ck_assert_uint_eq(items[i].out, (uint64_t)i * i);
 			ck_assert_int_eq(items[i].done, 1);
 			ck_assert(!pthread_equal(items[i].ran, pthread_self()));
-			ck_assert(pthread_equal(items[i].ended,
-				pthread_self()));
+			ck_assert(
+				pthread_equal(items[i].ended, pthread_self()));
 		}
 	}
 	ctx_wait(ctx); /* nothing is in flight: at once */
@@ -146,7 +146,7 @@ START_TEST (second_thread_starts_when_work_waits) {
 	ck_assert_int_eq(pool_new(ctx, "pair", 2, &p), 0);
 	for (int i = 0; i < 2; i++) {
 		items[i] = (struct item){ .w = { .run = meets,
-			.done = item_done } };
+						  .done = item_done } };
 		pool_submit(p, &items[i].w);
 	}
 	while (items_done < 2)
