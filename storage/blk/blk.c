@@ -6,38 +6,44 @@
  *
  * done() is never called from inside blk_submit(): what completes there (an
  * error, a flush that is ignored) waits in `late` for the end of the loop's
- * round. Thread: the loop's but for open, info and stats. No locks: counters
- * are relaxed atomics, each of which is right alone.
+ * round. Thread: the loop's. No locks: only this thread counts, so counters
+ * are plain stores that other threads may look at.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vm/base/clock.h"
 #include "vm/base/sizes.h"
 
+#include "storage/blk/filter.h"
+#include "storage/blk/impl.h"
+#include "storage/blk/probe.h"
 #include "storage/core/iov.h"
-#include "storage/core/node.h"
 
-struct blk_dir {
-	_Atomic uint64_t ops, bytes, errors, time_ns;
-	struct hist latency;
-};
-
-struct blk {
-	struct loop *loop;
-	struct node *top;
-	struct blk_info info; /* as opened; aio may change later */
-	bool no_discard;
-	unsigned plugged;
-	unsigned submitting; /* inside blk_submit(): completions wait */
-	struct list late;    /* requests to complete, error in priv[0] */
-	struct loop_call late_call;
-	_Atomic uint32_t in_flight;
-	struct blk_dir dir[BLK_OPS];
-};
+/* What blk_submit() made of a request, for blk_complete() to undo. */
+#define BLK_WAS_WRITE (1u << 30)
+#define BLK_HAD_UNMAP (1u << 29)
 
 /* Completion. */
+
+/* This thread alone writes *v: no need for a locked instruction. */
+static void blk_add(_Atomic uint64_t *v, uint64_t n)
+{
+	atomic_store_explicit(v,
+		atomic_load_explicit(v, memory_order_relaxed) + n,
+		memory_order_relaxed);
+}
+
+static void blk_count_in_flight(struct blk *b, int n)
+{
+	uint32_t now =
+		atomic_load_explicit(&b->in_flight, memory_order_relaxed);
+
+	atomic_store_explicit(&b->in_flight, now + (uint32_t)n,
+		memory_order_relaxed);
+}
 
 static void blk_count(struct blk *b, const struct blk_req *r, int err)
 {
@@ -45,25 +51,23 @@ static void blk_count(struct blk *b, const struct blk_req *r, int err)
 	uint64_t ns = clock_now_ns() - r->start_ns;
 
 	hist_add(&d->latency, ns);
-	atomic_fetch_add_explicit(&d->time_ns, ns, memory_order_relaxed);
-	atomic_fetch_add_explicit(&d->ops, 1, memory_order_relaxed);
+	blk_add(&d->time_ns, ns);
+	blk_add(&d->ops, 1);
 	if (err)
-		atomic_fetch_add_explicit(&d->errors, 1, memory_order_relaxed);
+		blk_add(&d->errors, 1);
 	else
-		atomic_fetch_add_explicit(&d->bytes, r->len,
-			memory_order_relaxed);
+		blk_add(&d->bytes, r->len);
 }
 
 static void blk_finish(struct blk *b, struct blk_req *r, int err)
 {
-	if ((unsigned)r->op < BLK_OPS)
-		blk_count(b, r, err);
 	r->blk = NULL;
-	atomic_fetch_sub_explicit(&b->in_flight, 1, memory_order_relaxed);
+	r->complete = NULL;
+	blk_count_in_flight(b, -1);
 	r->done(r, err); /* may free or submit r */
 }
 
-static void blk_finish_late(void *arg)
+void blk_finish_late(void *arg)
 {
 	struct blk *b = arg;
 	struct list now, *n;
@@ -75,28 +79,60 @@ static void blk_finish_late(void *arg)
 	while ((n = list_pop(&now))) {
 		struct blk_req *r = list_entry(n, struct blk_req, node);
 
-		blk_finish(b, r, (int)(int64_t)r->priv[0].u64);
+		blk_finish(b, r, (int)(int64_t)r->start_ns);
 	}
 }
 
-static void blk_done(struct blk *b, struct blk_req *r, int err)
+/* Not from here: at the end of the loop's round. */
+static void blk_finish_later(struct blk *b, struct blk_req *r, int err)
 {
-	if (!b->submitting) {
-		blk_finish(b, r, err);
-		return;
-	}
-	r->priv[0].u64 = (uint64_t)(int64_t)err;
+	r->start_ns = (uint64_t)(int64_t)err;
 	list_add_tail(&b->late, &r->node);
-	loop_call_schedule(&b->late_call);
+	ctx_call_schedule(&b->late_call);
 }
 
-void node_done(struct blk_req *r, int err)
+/* The errors that storage.h promises. */
+static int blk_map_err(const struct blk_req *r, int err)
 {
-	assert(err <= 0);
-	if (r->blk)
-		blk_done(r->blk, r, err);
+	switch (err) {
+	case -EIO:
+	case -ENOSPC:
+	case -EROFS:
+	case -EINVAL:
+	case -ENOTSUP:
+	case -ECANCELED:
+		return err;
+	}
+#ifdef GUESTDECK_DEBUG
+	assert(err < 0 && err > -4096);
+#endif
+	(void)r;
+	return -EIO;
+}
+
+/* A node has done r. */
+static void blk_complete(struct blk_req *r, int err)
+{
+	struct blk *b = r->blk;
+
+	assert(b); /* else it was complete before */
+	if (err)
+		err = blk_map_err(r, err);
+#ifdef GUESTDECK_DEBUG
+	assert(err || r->op != BLK_STATUS ||
+		(r->extent->len && r->extent->len <= r->len));
+#endif
+	if (r->flags & BLK_WAS_WRITE) {
+		r->op = BLK_WRITE;
+		if (!(r->flags & BLK_HAD_UNMAP))
+			r->flags &= ~(unsigned)BLK_UNMAP;
+		r->flags &= ~(BLK_WAS_WRITE | BLK_HAD_UNMAP);
+	}
+	blk_count(b, r, err);
+	if (b->submitting)
+		blk_finish_later(b, r, err);
 	else
-		r->done(r, err);
+		blk_finish(b, r, err);
 }
 
 /* Submission. */
@@ -112,24 +148,77 @@ static int blk_check_data(const struct blk_req *r)
 	return 0;
 }
 
-static int blk_check(const struct blk *b, const struct blk_req *r)
+static int blk_check_flags(const struct blk *b, const struct blk_req *r)
 {
-	uint64_t align = b->info.block_size - 1;
+	uint64_t piece = b->compress_size;
+
+	if (r->flags & ~(unsigned)(BLK_FUA | BLK_UNMAP | BLK_TOP |
+				   BLK_COMPRESS))
+		return -EINVAL;
+	if ((r->flags & BLK_TOP) && r->op != BLK_STATUS)
+		return -EINVAL;
+	if (!(r->flags & BLK_COMPRESS))
+		return 0;
+	if (r->op != BLK_WRITE)
+		return -EINVAL;
+	if (!piece)
+		return -ENOTSUP;
+	if ((r->offset & (piece - 1)) ||
+		((r->len & (piece - 1)) && r->offset + r->len != b->size))
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * The image was found to be raw by what it begins with. Were a guest to
+ * write the header of another format there, the next one to look would read
+ * what the guest wants as that format: the name of any file of the host.
+ */
+static int blk_check_guard(struct blk *b, const struct blk_req *r)
+{
+	uint8_t head[PROBE_BYTES];
+	const char *what;
+
+	if (r->op != BLK_WRITE || r->offset || r->len < sizeof(head))
+		return 0;
+	iov_to_buf(r->iov, r->niov, 0, head, sizeof(head));
+	what = probe_head(head, sizeof(head)).name;
+	if (!what)
+		return 0;
+	log_limited(b->log, &b->limit, LOG_WARN,
+		"%s: the guest writes the header of a %s image to its first "
+		"sector: refused, for the disk's format is guessed: set "
+		"format = raw if that is what it is",
+		b->top->path, what);
+	return -EIO;
+}
+
+static int blk_check(struct blk *b, const struct blk_req *r)
+{
+	int err;
 
 	if ((unsigned)r->op >= BLK_OPS)
 		return -ENOTSUP;
-	if (r->flags & ~(unsigned)(BLK_FUA | BLK_UNMAP))
-		return -EINVAL;
+	if (r->flags) {
+		err = blk_check_flags(b, r);
+		if (err)
+			return err;
+	}
 	if (r->op == BLK_FLUSH)
 		return 0;
-	if (b->info.readonly && r->op != BLK_READ)
+	if (b->readonly && r->op != BLK_READ && r->op != BLK_STATUS)
 		return -EROFS;
-	if (r->len > BLK_MAX_BYTES || (r->offset & align) || (r->len & align) ||
-		!size_in(r->offset, r->len, b->info.size))
+	if (r->len > BLK_MAX_BYTES || ((r->offset | r->len) & b->align_mask) ||
+		!size_in(r->offset, r->len, b->size))
 		return -EINVAL;
-	if (r->op == BLK_READ || r->op == BLK_WRITE)
-		return blk_check_data(r);
-	return 0;
+	if (r->op == BLK_STATUS)
+		return r->extent ? 0 : -EINVAL;
+	if (r->op == BLK_READ || r->op == BLK_WRITE) {
+		err = blk_check_data(r);
+		if (err)
+			return err;
+	}
+	return b->guarded ? blk_check_guard(b, r) : 0;
 }
 
 /* Is there nothing to do for r, which is right? */
@@ -137,8 +226,33 @@ static bool blk_is_void(const struct blk *b, const struct blk_req *r)
 {
 	if (r->op == BLK_DISCARD && b->no_discard)
 		return true;
-	/* an empty write with FUA still is a flush of nothing */
-	return r->op != BLK_FLUSH && !r->len;
+	if (r->op == BLK_FLUSH || r->len)
+		return false;
+	if (r->op == BLK_STATUS)
+		memset(r->extent, 0, sizeof(*r->extent));
+	return true; /* an empty write with FUA still is a flush of nothing */
+}
+
+/* A write of nothing but zeros goes on as what it is. */
+static void blk_make_zeroes(struct blk *b, struct blk_req *r)
+{
+	if (!iov_is_zero(r->iov, r->niov))
+		return;
+	r->op = BLK_WRITE_ZEROES;
+	if (r->flags & BLK_UNMAP)
+		r->flags |= BLK_HAD_UNMAP;
+	r->flags &= ~(unsigned)BLK_UNMAP;
+	r->flags |= BLK_WAS_WRITE;
+	if (b->detect_zeroes == BLK_ZEROES_UNMAP)
+		r->flags |= BLK_UNMAP;
+}
+
+/* r goes no further than here. */
+static void blk_answer(struct blk *b, struct blk_req *r, int err)
+{
+	if ((unsigned)r->op < BLK_OPS)
+		blk_count(b, r, err);
+	blk_finish_later(b, r, err);
 }
 
 void blk_submit(struct blk *b, struct blk_req *r)
@@ -146,113 +260,104 @@ void blk_submit(struct blk *b, struct blk_req *r)
 	int err;
 
 	r->blk = b;
+	r->complete = blk_complete;
 	r->start_ns = clock_now_ns();
 	list_init(&r->node);
-	atomic_fetch_add_explicit(&b->in_flight, 1, memory_order_relaxed);
-	b->submitting++;
+	blk_count_in_flight(b, 1);
 	err = blk_check(b, r);
-	if (err || blk_is_void(b, r))
-		blk_done(b, r, err);
-	else
-		b->top->ops->submit(b->top, r);
-	if (!b->plugged)
-		b->top->ops->unplug(b->top);
+	if (err || blk_is_void(b, r)) {
+		blk_answer(b, r, err);
+		return;
+	}
+	if (b->detect_zeroes && r->op == BLK_WRITE &&
+		!(r->flags & BLK_COMPRESS))
+		blk_make_zeroes(b, r);
+	b->submitting++;
+	node_submit(b->top, r);
 	b->submitting--;
 }
 
 void blk_plug(struct blk *b)
 {
-	if (!b->plugged++ && b->top->ops->plug)
-		b->top->ops->plug(b->top);
+	ctx_plug(b->ctx);
 }
 
 void blk_unplug(struct blk *b)
 {
-	assert(b->plugged);
-	if (--b->plugged)
-		return;
 	b->submitting++;
-	b->top->ops->unplug(b->top);
+	ctx_unplug(b->ctx);
 	b->submitting--;
+}
+
+void blk_wait(struct blk *b)
+{
+	assert(!b->submitting);
+	ctx_wait(b->ctx);
 }
 
 void blk_drain(struct blk *b)
 {
 	assert(!b->submitting);
-	while (atomic_load_explicit(&b->in_flight, memory_order_relaxed)) {
-		if (!list_empty(&b->late)) {
-			loop_call_cancel(&b->late_call);
-			blk_finish_late(b);
-		} else {
-			b->top->ops->wait(b->top);
-		}
+	if (b->throttle)
+		throttle_drain(b->throttle, true);
+	while (atomic_load_explicit(&b->in_flight, memory_order_relaxed))
+		ctx_wait(b->ctx);
+	if (b->throttle)
+		throttle_drain(b->throttle, false);
+}
+
+/* One request, waited for. */
+
+struct blk_once {
+	struct blk_req r;
+	struct iovec iov;
+	bool done;
+	int err;
+};
+
+static void blk_once_done(struct blk_req *r, int err)
+{
+	struct blk_once *o = r->arg;
+
+	o->done = true;
+	o->err = err;
+}
+
+static int blk_once(struct blk *b, struct blk_once *o)
+{
+	o->r.done = blk_once_done;
+	o->r.arg = o;
+	blk_submit(b, &o->r);
+	while (!o->done)
+		ctx_wait(b->ctx);
+	return o->err;
+}
+
+int blk_rw(struct blk *b, enum blk_op op, unsigned flags, uint64_t offset,
+	uint64_t len, void *buf)
+{
+	struct blk_once o = {
+		.r = { .op = op, .flags = flags, .offset = offset, .len = len },
+		.iov = { buf, len },
+	};
+
+	if (op == BLK_READ || op == BLK_WRITE) {
+		o.r.iov = &o.iov;
+		o.r.niov = 1;
 	}
+	return blk_once(b, &o);
 }
 
-/* Open, close, and what others look at. */
-
-int blk_open(const struct blk_opts *o, struct loop *l, struct log *log,
-	struct blk **out, struct err *e)
+int blk_status(struct blk *b, unsigned flags, uint64_t offset, uint64_t len,
+	struct blk_extent *extent)
 {
-	const struct node_open no = { .opts = o, .loop = l, .log = log };
-	struct blk *b;
-	int r;
+	struct blk_once o = {
+		.r = { .op = BLK_STATUS,
+			.flags = flags,
+			.offset = offset,
+			.len = len,
+			.extent = extent },
+	};
 
-	if (o->format == BLK_QCOW2)
-		return err_set(e, ENOTSUP,
-			"%s: qcow2 is not there yet: convert with qemu-img "
-			"convert -O raw",
-			o->path);
-	b = calloc(1, sizeof(*b));
-	if (!b)
-		return err_sys(e, ENOMEM, "%s: cannot open it", o->path);
-	b->loop = l;
-	b->no_discard = o->no_discard;
-	list_init(&b->late);
-	loop_call_init(&b->late_call, l, blk_finish_late, b);
-	r = raw_ops.open(&no, &b->top, e);
-	if (r) {
-		free(b);
-		return r;
-	}
-	b->top->ops->info(b->top, &b->info);
-	log_msg(log, LOG_INFO, "%s: %s, %llu bytes%s, %s", o->path,
-		b->info.format, (unsigned long long)b->info.size,
-		o->readonly ? ", read-only" : "", b->info.aio);
-	*out = b;
-	return 0;
-}
-
-void blk_close(struct blk *b)
-{
-	if (!b)
-		return;
-	assert(!atomic_load(&b->in_flight));
-	loop_call_cancel(&b->late_call);
-	b->top->ops->close(b->top);
-	free(b);
-}
-
-void blk_info(const struct blk *b, struct blk_info *out)
-{
-	b->top->ops->info(b->top, out);
-}
-
-void blk_stats_get(struct blk *b, struct blk_stats *out)
-{
-	for (int i = 0; i < BLK_OPS; i++) {
-		struct blk_dir *d = &b->dir[i];
-		struct blk_dir_stats *s = &out->op[i];
-
-		s->ops = atomic_load_explicit(&d->ops, memory_order_relaxed);
-		s->bytes =
-			atomic_load_explicit(&d->bytes, memory_order_relaxed);
-		s->errors =
-			atomic_load_explicit(&d->errors, memory_order_relaxed);
-		s->time_ns =
-			atomic_load_explicit(&d->time_ns, memory_order_relaxed);
-		hist_copy(&d->latency, &s->latency);
-	}
-	out->in_flight =
-		atomic_load_explicit(&b->in_flight, memory_order_relaxed);
+	return blk_once(b, &o);
 }

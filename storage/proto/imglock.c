@@ -63,59 +63,72 @@ static int imglock_busy(const char *path, bool by_writer, struct err *e)
 		path);
 }
 
-/* The bytes of what we do, then those of what we deny. */
-static int imglock_set(int fd, bool readonly)
+/* The bytes of what we do and of what we deny, and what others must not. */
+struct imglock_byte {
+	off_t at;
+	enum imglock_use from; /* for this use and those above it */
+	bool by_writer;        /* who holds it writes */
+};
+
+static int imglock_set(int fd, enum imglock_use use)
 {
-	static const off_t bytes[] = {
-		IMGLOCK_USES + PERM_READ, IMGLOCK_DENIES + PERM_WRITE,
-		IMGLOCK_DENIES + PERM_RESIZE,
-		IMGLOCK_USES + PERM_WRITE, /* writers only */
+	static const struct imglock_byte ours[] = {
+		{ IMGLOCK_USES + PERM_READ, IMGLOCK_READ, false },
+		{ IMGLOCK_USES + PERM_WRITE, IMGLOCK_WRITE, false },
+		{ IMGLOCK_USES + PERM_RESIZE, IMGLOCK_GROW, false },
+		{ IMGLOCK_DENIES + PERM_WRITE, IMGLOCK_READ, false },
+		{ IMGLOCK_DENIES + PERM_RESIZE, IMGLOCK_READ, false },
 	};
-	size_t n = ARRAY_LEN(bytes) - (readonly ? 1 : 0);
 	int r = 0;
 
-	for (size_t i = 0; !r && i < n; i++)
-		r = imglock_share(fd, bytes[i]);
+	for (size_t i = 0; !r && i < ARRAY_LEN(ours); i++)
+		if (use >= ours[i].from)
+			r = imglock_share(fd, ours[i].at);
 	return r;
 }
 
-static int imglock_check(int fd, const char *path, bool readonly, struct err *e)
+static int imglock_check(int fd, const char *path, enum imglock_use use,
+	struct err *e)
 {
-	static const struct {
-		off_t at;
-		bool by_writer;
-		bool writers_only;
-	} look[] = {
-		{ IMGLOCK_USES + PERM_WRITE, true, false },
-		{ IMGLOCK_USES + PERM_RESIZE, true, false },
-		{ IMGLOCK_DENIES + PERM_READ, true, false },
-		{ IMGLOCK_DENIES + PERM_WRITE, false, true },
+	static const struct imglock_byte theirs[] = {
+		{ IMGLOCK_USES + PERM_WRITE, IMGLOCK_READ, true },
+		{ IMGLOCK_USES + PERM_RESIZE, IMGLOCK_READ, true },
+		{ IMGLOCK_DENIES + PERM_READ, IMGLOCK_READ, true },
+		{ IMGLOCK_DENIES + PERM_WRITE, IMGLOCK_WRITE, false },
+		{ IMGLOCK_DENIES + PERM_RESIZE, IMGLOCK_GROW, false },
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(look); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++) {
 		bool held = false;
 		int r;
 
-		if (look[i].writers_only && readonly)
+		if (use < theirs[i].from)
 			continue;
-		r = imglock_held(fd, look[i].at, &held);
+		r = imglock_held(fd, theirs[i].at, &held);
 		if (r)
 			return err_sys(e, -r, "%s: cannot test its locks",
 				path);
 		if (held)
-			return imglock_busy(path, look[i].by_writer, e);
+			return imglock_busy(path, theirs[i].by_writer, e);
 	}
 	return 0;
 }
 
-int imglock_take(int fd, const char *path, bool readonly, struct log *log,
-	struct err *e)
+/* Has the file system no locks? */
+static bool imglock_is_unknown(int r)
 {
-	int r = imglock_set(fd, readonly);
+	return r == -ENOLCK || r == -EOPNOTSUPP || r == -EINVAL ||
+	       r == -ENOSYS;
+}
+
+int imglock_take(int fd, const char *path, enum imglock_use use,
+	struct log *log, struct err *e)
+{
+	int r = imglock_set(fd, use);
 
 	if (r == -EAGAIN || r == -EACCES)
 		return imglock_busy(path, true, e); /* an exclusive lock */
-	if (r == -ENOLCK || r == -EOPNOTSUPP || r == -EINVAL || r == -ENOSYS) {
+	if (imglock_is_unknown(r)) {
 		log_msg(log, LOG_WARN,
 			"%s: its file system has no locks (%s): nothing keeps "
 			"a second program from writing to it",
@@ -124,7 +137,27 @@ int imglock_take(int fd, const char *path, bool readonly, struct log *log,
 	}
 	if (r)
 		return err_sys(e, -r, "%s: cannot lock it", path);
-	return imglock_check(fd, path, readonly, e);
+	return imglock_check(fd, path, use, e);
+}
+
+int imglock_grow(int fd, const char *path, struct err *e)
+{
+	int r = imglock_share(fd, IMGLOCK_USES + PERM_RESIZE);
+
+	if (imglock_is_unknown(r))
+		return 0;
+	if (r)
+		return err_sys(e, -r, "%s: cannot lock it", path);
+	r = imglock_check(fd, path, IMGLOCK_GROW, e);
+	if (r)
+		imglock_grown(fd);
+	return r;
+}
+
+void imglock_grown(int fd)
+{
+	imglock_byte(fd, F_OFD_SETLK, F_UNLCK, IMGLOCK_USES + PERM_RESIZE,
+		NULL);
 }
 
 void imglock_drop(int fd)

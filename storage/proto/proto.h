@@ -27,6 +27,13 @@ struct proto_open {
 int file_node_open(const struct proto_open *o, struct node **out,
 	struct err *e);
 
+/*
+ * Copy the first *len bytes of a file or block device to head; *len becomes
+ * fewer when it has fewer. Takes no lock. No fiber; any thread. 0 or -errno
+ * with e filled as above.
+ */
+int file_read_head(const char *path, void *head, uint64_t *len, struct err *e);
+
 /* nbd://, nbds://, nbd+unix://, nbds+unix:// through libnbd. */
 int nbd_node_open(const struct proto_open *o, struct node **out,
 	struct err *e);
