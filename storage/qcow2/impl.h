@@ -232,7 +232,9 @@ struct qcow2 {
 	uint64_t metaset_mask, metaset_count;
 
 	/* snapshot.c */
-	struct qsnap *snaps; /* h.nsnapshots */
+	struct qsnap *snaps;
+	uint32_t nsnaps; /* = h.nsnapshots, but in a damaged image */
+	uint64_t snaps_bytes; /* of the table in the image */
 };
 
 static inline struct qcow2 *qcow2_of(const struct node *n)
