@@ -87,8 +87,10 @@ static bool queue_may_pass(struct throttle_queue *q, const struct blk_req *r)
 	struct throttle_member *m = &q->t->member;
 	uint64_t now, pass;
 
-	if (q->t->pass_all)
+	if (q->t->pass_all) {
+		(void)throttle_group_passed(m, q->dir);
 		return true;
+	}
 	do {
 		now = clock_now_ns();
 		pass = throttle_group_place(m, q->dir, throttle_bytes(r), now);
