@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,12 +110,15 @@ static struct blk *blk_new(const struct blk_opts *o, struct log *log)
 
 static void blk_tell(const struct blk *b, const struct blk_opts *o)
 {
-	unsigned layers = chain_layers(b->chain) - 1;
+	unsigned below = chain_layers(b->chain) - 1;
+	char backing[32] = "";
 
-	log_msg(b->log, LOG_INFO, "%s: %s, %llu bytes%s, %s, %u backing %s",
-		o->path, b->info.format, (unsigned long long)b->info.size,
-		o->readonly ? ", read-only" : "", b->info.aio, layers,
-		layers == 1 ? "file" : "files");
+	if (below)
+		snprintf(backing, sizeof(backing), ", %u backing file%s", below,
+			below == 1 ? "" : "s");
+	log_msg(b->log, LOG_INFO, "%s: %s, %llu bytes%s, %s%s", o->path,
+		b->info.format, (unsigned long long)b->info.size,
+		o->readonly ? ", read-only" : "", b->info.aio, backing);
 }
 
 int blk_open(const struct blk_opts *o, struct loop *l, struct log *log,

@@ -44,13 +44,18 @@ START_TEST (wrong_requests_are_refused) {
 		{ BLK_READ, 0, 1, 512, -EINVAL },
 		{ BLK_READ, 0, 0, 511, -EINVAL },
 		{ BLK_WRITE, 0, SIZE - 512, 1024, -EINVAL },
-		{ BLK_WRITE, 4, 0, 512, -EINVAL },
+		{ BLK_WRITE, BLK_TOP, 0, 512, -EINVAL },
+		{ BLK_WRITE, BLK_COMPRESS, 0, 512, -ENOTSUP },
+		{ BLK_READ, BLK_COMPRESS, 0, 512, -EINVAL },
+		{ BLK_WRITE, 1 << 30, 0, 512, -EINVAL },
+		{ BLK_STATUS, BLK_TOP, 0, SIZE + 512, -EINVAL },
+		{ BLK_STATUS, 0, 0, 512, -EINVAL }, /* no extent */
 		{ BLK_DISCARD, 0, 0, SIZE + 512, -EINVAL },
 		{ BLK_DISCARD, 0, 100, 512, -EINVAL },
 		{ BLK_WRITE_ZEROES, 0, 0, BLK_MAX_BYTES + 512, -EINVAL },
 		{ BLK_WRITE_ZEROES, 8, 0, 512, -EINVAL },
 		{ BLK_FLUSH, 16, 0, 0, -EINVAL },
-		{ (enum blk_op)5, 0, 0, 512, -ENOTSUP },
+		{ (enum blk_op)BLK_OPS, 0, 0, 512, -ENOTSUP },
 		{ (enum blk_op) - 1, 0, 0, 512, -ENOTSUP },
 	};
 	struct blk *b = open_with(BLK_AIO_AUTO);
@@ -239,7 +244,9 @@ START_TEST (drain_completes_all_without_the_loop) {
 		blk_drain(b); /* of nothing */
 		for (int i = 0; i < 64; i++) {
 			/* flushes, zeroes, errors and data */
-			rig_init_req(&q[i], (enum blk_op)(i % 6),
+			rig_init_req(&q[i],
+				i % 6 == 5 ? (enum blk_op)BLK_OPS
+					   : (enum blk_op)(i % 6),
 				(uint64_t)i * 512, buf[i], 512);
 			rig_submit(b, &q[i]);
 		}

@@ -153,6 +153,7 @@ static void job_end(struct diff *d, struct job *j)
 		diff_mark(d, r, true);
 		break;
 	case BLK_FLUSH:
+	case BLK_STATUS:
 		break;
 	}
 }

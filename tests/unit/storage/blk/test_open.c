@@ -75,32 +75,6 @@ START_TEST (file_without_permission_is_told) {
 }
 END_TEST
 
-START_TEST (qcow2_is_not_there_yet) {
-	struct blk_opts o = rig_opts(rig_file("a.qcow2", 4096));
-
-	o.format = BLK_QCOW2;
-	rig_open_fails(&o, ENOTSUP,
-		"qcow2 is not there yet: convert with qemu-img convert -O raw");
-}
-END_TEST
-
-START_TEST (auto_refuses_a_qcow2_header_and_raw_takes_it) {
-	static const char magic[4] = { 'Q', 'F', 'I', '\xfb' };
-	struct blk_opts o = rig_opts(rig_file("looks.raw", 65536));
-	struct blk_info info;
-	struct blk *b;
-
-	rig_write_file(o.path, 0, magic, sizeof(magic));
-	o.format = BLK_AUTO;
-	rig_open_fails(&o, ENOTSUP, "convert with qemu-img convert -O raw");
-	o.format = BLK_RAW;
-	b = rig_open(&o);
-	blk_info(b, &info);
-	ck_assert_str_eq(info.format, "raw");
-	blk_close(b);
-}
-END_TEST
-
 START_TEST (auto_takes_all_else_as_raw) {
 	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
 	struct blk_info info;
@@ -295,7 +269,6 @@ END_TEST
 RIG_SUITE("storage/open", missing_file_is_named,
 	folder_pipe_and_character_device_are_refused, socket_is_refused,
 	empty_file_is_refused, file_without_permission_is_told,
-	qcow2_is_not_there_yet, auto_refuses_a_qcow2_header_and_raw_takes_it,
 	auto_takes_all_else_as_raw, info_tells_size_blocks_and_access,
 	refused_io_uring_falls_back_to_threads_and_says_why,
 	no_descriptors_left_is_an_error, writers_lock_each_other_out,
