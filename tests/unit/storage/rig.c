@@ -5,11 +5,15 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vm/base/io.h"
@@ -19,6 +23,10 @@
 
 struct loop *rig_loop;
 char rig_dir[64];
+
+static struct ctx *ctx;
+static char loopdevs[8][64]; /* "" = free */
+static char mounts[4][160];
 
 static void rig_setup(void)
 {
@@ -32,7 +40,15 @@ static void rig_setup(void)
 
 static void rig_teardown(void)
 {
+	ctx_put(ctx);
+	ctx = NULL;
 	loop_free(rig_loop);
+	for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+		if (mounts[i][0])
+			umount2(mounts[i], MNT_DETACH);
+	for (size_t i = 0; i < ARRAY_LEN(loopdevs); i++)
+		if (loopdevs[i][0])
+			rig_loopdev_end(loopdevs[i]);
 	suite_rm(rig_dir);
 }
 
@@ -170,6 +186,82 @@ int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
 	q.r.flags = flags;
 	rig_submit(b, &q);
 	return rig_wait(&q);
+}
+
+struct ctx *rig_ctx(void)
+{
+	struct err e = ERR_NONE;
+
+	if (!ctx)
+		ck_assert_int_eq(ctx_get(rig_loop, &ctx, &e), 0);
+	return ctx;
+}
+
+int rig_run(int (*fn)(void *arg), void *arg)
+{
+	return ctx_run(rig_ctx(), fn, arg);
+}
+
+int rig_sh(const char *fmt, ...)
+{
+	char cmd[1024], line[1200];
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	snprintf(line, sizeof(line), "{ %s ; } >/dev/null 2>&1", cmd);
+	r = system(line);
+	return WIFEXITED(r) ? WEXITSTATUS(r) : -1;
+}
+
+bool rig_has(const char *tool)
+{
+	return rig_sh("command -v %s", tool) == 0;
+}
+
+const char *rig_loopdev(const char *name, uint64_t size, unsigned sector_size)
+{
+	char cmd[300];
+	size_t i = 0;
+	FILE *f;
+
+	while (loopdevs[i][0])
+		ck_assert_uint_lt(++i, ARRAY_LEN(loopdevs));
+	snprintf(cmd, sizeof(cmd), "losetup -f --show -b %u %s 2>/dev/null",
+		sector_size, rig_file(name, size));
+	f = popen(cmd, "r");
+	ck_assert_ptr_nonnull(f);
+	if (!fgets(loopdevs[i], sizeof(loopdevs[i]), f))
+		loopdevs[i][0] = 0;
+	pclose(f);
+	loopdevs[i][strcspn(loopdevs[i], "\n")] = 0;
+	return loopdevs[i][0] ? loopdevs[i] : NULL;
+}
+
+void rig_loopdev_end(const char *dev)
+{
+	rig_sh("losetup -d %s", dev);
+	for (size_t i = 0; i < ARRAY_LEN(loopdevs); i++)
+		if (!strcmp(dev, loopdevs[i]))
+			loopdevs[i][0] = 0;
+}
+
+bool rig_mount_4k(const char *name)
+{
+	const char *dev = rig_loopdev("ext4.img", 32 * MiB, 4096);
+	const char *dir = rig_path(name);
+	size_t i = 0;
+
+	if (!dev || mkdir(dir, 0700) ||
+		rig_sh("mkfs.ext4 -q -b 4096 -O ^has_journal %s", dev) ||
+		mount(dev, dir, "ext4", 0, NULL))
+		return false;
+	while (mounts[i][0])
+		ck_assert_uint_lt(++i, ARRAY_LEN(mounts));
+	strcpy(mounts[i], dir);
+	return true;
 }
 
 bool rig_has_direct(void)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "storage/core/ctx.h"
 #include "storage/storage.h"
 
 /*
@@ -66,6 +67,32 @@ int rig_wait(struct rig_req *q);
 /* Submit and run the loop until it is done; returns its error. */
 int rig_do(struct blk *b, enum blk_op op, unsigned flags, uint64_t off,
 	void *buf, uint64_t len);
+
+/* The loop's ctx, held from here to the end of the test. */
+struct ctx *rig_ctx(void);
+
+/* Run fn(arg) in a fiber to its end; returns what it returned. */
+int rig_run(int (*fn)(void *arg), void *arg);
+
+/*
+ * A block device of sector_size bytes on file name of the folder (size
+ * bytes, made): its path as rig_path(), NULL when there are none to have.
+ * Gone by rig_loopdev_end(), or at the end of the test.
+ */
+const char *rig_loopdev(const char *name, uint64_t size, unsigned sector_size);
+void rig_loopdev_end(const char *dev);
+
+/*
+ * An ext4 of blocks of 4096 bytes on such a device of 4096, mounted on
+ * folder name: O_DIRECT then asks for 4096. False: not to be had.
+ */
+bool rig_mount_4k(const char *name);
+
+/* Is a program in the path? */
+bool rig_has(const char *tool);
+
+/* Run a shell command made as by printf(), its output dropped; its exit. */
+int rig_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Does the file system of the folder take O_DIRECT? */
 bool rig_has_direct(void);
