@@ -89,6 +89,9 @@ int qmap_read_l1(struct qcow2 *q, struct err *e)
 
 	if (r)
 		return r;
+	free(q->l1);
+	free(q->l1_dirty);
+	q->l1_any_dirty = false;
 	/* one more, so that there is a table even without entries */
 	q->l1 = calloc((size_t)q->h.l1_entries + 1, sizeof(q->l1[0]));
 	q->l1_dirty = calloc(1, qmap_l1_dirty_bytes(q->h.l1_entries));
@@ -243,6 +246,7 @@ static int qmap_own_l2(struct qcow2 *q, uint64_t i)
 	}
 	qmap_set_l1(q, i, host | QL1_COPIED);
 	if (old) {
+		qmeta_del(q, old, q->cluster_size);
 		qcache_forget(&q->l2, old, q->cluster_size);
 		qfree_later(q, old, q->cluster_size);
 	}

@@ -84,8 +84,10 @@ static void qmap_set_host(const struct qcow2 *q, struct qmap *m, bool has,
 	if (!has)
 		return;
 	m->host = host;
-	/* nobody else can have a cluster of a data file */
-	m->copied = copied || q->data != q->file;
+	/* Nobody else can have a cluster of a data file. Behind the end of the
+	 * file nothing is written in place: it would grow to anywhere. */
+	m->copied = q->data != q->file ||
+		(copied && host >> q->cluster_bits < q->file_end);
 }
 
 /* What is wrong with a standard entry for guest cluster `guest`, or NULL. */
@@ -178,7 +180,8 @@ int qmap_place(struct qcow2 *q, uint64_t offset, struct qplace *p)
 	entry = q->l1[p->l1_index];
 	p->table = entry & QL1_OFFSET;
 	p->copied = entry & QL1_COPIED;
-	if ((entry & QL1_RESERVED) || (p->table & (q->cluster_size - 1)))
+	if ((entry & QL1_RESERVED) || (p->table & (q->cluster_size - 1)) ||
+		p->table >> q->cluster_bits >= q->file_end)
 		return qmap_bad_l1(q, p->l1_index, entry);
 	in_table = (cluster & ((UINT64_C(1) << q->l2_bits) - 1)) *
 		   q->l2_entry_bytes;
