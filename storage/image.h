@@ -14,7 +14,8 @@
  * thread, often. NULL = nobody asks, and so may the members be.
  */
 struct img_job {
-	void (*progress)(void *arg, uint64_t done, uint64_t total); /* bytes */
+	/* in bytes; a total of 0 = nothing to show (any more) */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	bool (*cancelled)(void *arg);
 	/* what is odd but no error, a line */
 	void (*warn)(void *arg, const char *text);

@@ -13,10 +13,12 @@
 
 #include "vm/base/err.h"
 
-#define CMD_OPTS_MAX 4
+#define CMD_OPTS_MAX 20
+#define CMD_MANY_MAX 16 /* values of an option that may come again */
 
 struct cmd_args;
 struct client;
+struct disk_io;
 struct job;
 struct view;
 
@@ -33,8 +35,11 @@ struct cmd_opt {
 	const char *name; /* "--timeout" */
 	const char *arg;  /* "S", or NULL when it takes none */
 	const char *help;
+	const char *brief; /* "-t", or NULL */
+	bool many;         /* may come again: see struct cmd_args */
 };
 
+/* A name of two words ("disk info") is looked up by both. */
 struct cmd_verb {
 	const char *name, *alias; /* alias may be NULL */
 	const char *args;         /* of the usage line */
@@ -47,12 +52,16 @@ struct cmd_verb {
 	void (*exec)(struct job *j);
 	int (*client)(struct client *c, const struct cmd_args *a);
 	void (*view)(struct view *v, const struct cmd_args *a);
+	/* of the disk verbs: the work itself, see disk.h */
+	int (*disk)(const struct cmd_args *a, struct disk_io *io);
 };
 
 /* A verb's words, taken apart. Strings are borrowed from argv. */
 struct cmd_args {
 	const struct cmd_verb *verb;
-	const char *opt[CMD_OPTS_MAX]; /* by place in opts; NULL = not given */
+	const char *opt[CMD_OPTS_MAX];  /* by place in opts; NULL = not given */
+	const char *many[CMD_MANY_MAX]; /* of the verb's option with `many` */
+	int nmany;
 	char **operand;
 	int noperands;
 };
@@ -61,6 +70,11 @@ struct cmd_args {
 const struct cmd_verb *cmd_verb(size_t i);
 /* By name or alias, or NULL. */
 const struct cmd_verb *cmd_find(const char *name);
+/* By the first word or two of argv, whose number becomes *nwords; or NULL. */
+const struct cmd_verb *cmd_find_words(int argc, char *const *argv, int *nwords);
+
+/* Is word the first of names of two words? */
+bool cmd_is_group(const char *word);
 
 /*
  * Take argv apart; argv[0] is the verb. argv's strings stay, its order
@@ -111,6 +125,7 @@ void cmd_show(struct job *j);
 void cmd_console(struct job *j); /* cmd_console.c */
 void cmd_attach(struct job *j);  /* attach.c */
 void cmd_server(struct job *j);  /* cmd_server.c */
+void cmd_disk(struct job *j);    /* cmd_disk.c */
 int client_attach(struct client *c, const struct cmd_args *a);
 int client_console(struct client *c, const struct cmd_args *a);
 int client_server(struct client *c, const struct cmd_args *a);
@@ -119,6 +134,7 @@ int client_shell(struct client *c, const struct cmd_args *a);
 int client_doctor(struct client *c, const struct cmd_args *a);
 int client_help(struct client *c, const struct cmd_args *a);
 int client_version(struct client *c, const struct cmd_args *a);
+int client_disk(struct client *c, const struct cmd_args *a);
 void view_cmd_console(struct view *v, const struct cmd_args *a); /* view.c */
 void view_cmd_screen(struct view *v, const struct cmd_args *a);
 void view_cmd_help(struct view *v, const struct cmd_args *a);

@@ -79,6 +79,23 @@ static int parse_wrong(const struct cmd_verb *v, struct err *e,
 		cmd_usage(v, usage, sizeof(usage)));
 }
 
+static bool parse_is(const char *name, const char *word, size_t len)
+{
+	return strlen(name) == len && !strncmp(name, word, len);
+}
+
+/* Keep one more value of an option that may come again. */
+static int parse_many(const struct cmd_opt *o, const char *value,
+	struct cmd_args *out, struct err *e)
+{
+	if (!o->many)
+		return 0;
+	if (out->nmany == CMD_MANY_MAX)
+		return parse_wrong(out->verb, e, "too many of", o->name);
+	out->many[out->nmany++] = value;
+	return 0;
+}
+
 /*
  * argv[*i] begins with "--": find it in the verb's options and take its
  * value, which may be the next word.
@@ -91,7 +108,8 @@ static int parse_option(int argc, char **argv, int *i, struct cmd_args *out,
 	const struct cmd_opt *o = out->verb->opts;
 
 	for (int n = 0; o && o[n].name; n++) {
-		if (strlen(o[n].name) != len || strncmp(o[n].name, word, len))
+		if (!parse_is(o[n].name, word, len) &&
+			!(o[n].brief && parse_is(o[n].brief, word, len)))
 			continue;
 		if (!o[n].arg && word[len])
 			return parse_wrong(out->verb, e, "no value is taken by",
@@ -105,7 +123,7 @@ static int parse_option(int argc, char **argv, int *i, struct cmd_args *out,
 		else
 			return parse_wrong(out->verb, e,
 				"a value is missing after", o[n].name);
-		return 0;
+		return parse_many(&o[n], out->opt[n], out, e);
 	}
 	return parse_wrong(out->verb, e, "unknown option", word);
 }
@@ -119,22 +137,29 @@ static void parse_rotate(char **argv, int to, int from)
 	argv[to] = word;
 }
 
-static int parse_words(int argc, char **argv, struct cmd_args *out,
+/* Not "-" and not "-10G", which is a size to take away. */
+static bool parse_is_option(const char *word)
+{
+	return word[0] == '-' && word[1] && !(word[1] >= '0' && word[1] <= '9');
+}
+
+/* nwords of argv are the verb's name. */
+static int parse_words(int argc, char **argv, int nwords, struct cmd_args *out,
 	struct err *e)
 {
 	bool opts = true;
 	int r;
 
-	out->operand = argv + 1;
-	for (int i = 1; i < argc; i++) {
+	out->operand = argv + nwords;
+	for (int i = nwords; i < argc; i++) {
 		if (opts && !strcmp(argv[i], "--")) {
 			opts = false;
-		} else if (opts && argv[i][0] == '-' && argv[i][1]) {
+		} else if (opts && parse_is_option(argv[i])) {
 			r = parse_option(argc, argv, &i, out, e);
 			if (r)
 				return r;
 		} else {
-			parse_rotate(argv, 1 + out->noperands++, i);
+			parse_rotate(argv, nwords + out->noperands++, i);
 		}
 	}
 	return 0;
@@ -143,10 +168,16 @@ static int parse_words(int argc, char **argv, struct cmd_args *out,
 int cmd_parse(int argc, char **argv, struct cmd_args *out, struct err *e)
 {
 	const char *near;
-	int r;
+	int r, nwords;
 
 	memset(out, 0, sizeof(*out));
-	out->verb = cmd_find(argv[0]);
+	out->verb = cmd_find_words(argc, argv, &nwords);
+	if (!out->verb && cmd_is_group(argv[0]))
+		return err_set(e, EINVAL,
+			"there is no verb '%s%s%s'; see "
+			"guestdeck help %s",
+			argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "",
+			argv[0]);
 	if (!out->verb) {
 		near = cmd_nearest(argv[0]);
 		return err_set(e, EINVAL,
@@ -154,7 +185,7 @@ int cmd_parse(int argc, char **argv, struct cmd_args *out, struct err *e)
 			argv[0], near ? ", did you mean '" : "",
 			near ? near : "", near ? "'?" : "");
 	}
-	r = parse_words(argc, argv, out, e);
+	r = parse_words(argc, argv, nwords, out, e);
 	if (r)
 		return r;
 	if (out->noperands < out->verb->min)
@@ -170,7 +201,8 @@ const char *cmd_opt(const struct cmd_args *a, const char *name)
 	const struct cmd_opt *o = a->verb->opts;
 
 	for (int n = 0; o && o[n].name; n++)
-		if (!strcmp(o[n].name, name))
+		if (!strcmp(o[n].name, name) ||
+			(o[n].brief && !strcmp(o[n].brief, name)))
 			return a->opt[n];
 	return NULL;
 }

@@ -25,6 +25,8 @@ struct job_sink {
 	void (*raw)(void *arg, enum proto_raw how);
 	/* Bytes the sink holds that did not leave yet; NULL = 0. */
 	size_t (*queued)(void *arg);
+	/* How far a long job is; NULL = the sink does not show it. */
+	void (*progress)(void *arg, unsigned permille);
 	/* After input() returned false: the job takes input again. */
 	void (*more)(void *arg);
 };

@@ -111,7 +111,16 @@ static void sink_done(void *arg, int code)
 	view_dirty(v, true);
 }
 
+static void sink_progress(void *arg, unsigned permille)
+{
+	struct view_job *vj = arg;
+
+	view_message(vj->view, ROLE_DIM, "%s ... %u.%u %%", vj->title,
+		permille / 10, permille % 10);
+}
+
 static const struct job_sink view_sink = {
+	.progress = sink_progress,
 	.out = sink_out,
 	.err = sink_err,
 	.done = sink_done,

@@ -5,6 +5,7 @@
 #include "vm/base/sizes.h"
 
 #include "storage/blk/chain.h"
+#include "storage/core/sync.h"
 #include "storage/qcow2/qcow2.h"
 #include "storage/tools/tools.h"
 

@@ -41,13 +41,12 @@ static int copy_status(struct copy *c, uint64_t len, struct blk_extent *x)
 static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 	enum copy_kind *kind)
 {
-	uint64_t left = c->size - c->pos, n = left;
+	uint64_t n = tool_min(c->size - c->pos, COPY_ZERO_MAX);
 	struct blk_extent x, m;
 	int r;
 
 	*off = c->pos;
-	r = tool_status(c->src, c->src_flags, c->pos,
-		tool_min(n, COPY_ZERO_MAX), &x);
+	r = copy_status(c, n, &x);
 	if (r)
 		return r;
 	n = x.len;

@@ -2,7 +2,7 @@
 /* What the image tools share: see tools.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,7 +10,6 @@
 #include "vm/base/clock.h"
 
 #include "storage/blk/chain.h"
-#include "storage/proto/proto.h"
 #include "storage/qcow2/qcow2.h"
 #include "storage/tools/tools.h"
 
@@ -139,7 +138,8 @@ int tool_run(struct tool *t, int (*fn)(void *arg), void *arg)
 	while (!r && !job.ended)
 		ctx_wait(t->ctx);
 	ctx_timer_disarm(&job.tick);
-	tool_tick(t);
+	if (t->job && t->job->progress)
+		t->job->progress(t->job->arg, 0, 0);
 	return r ? r : job.result;
 }
 
@@ -264,16 +264,13 @@ int tool_check_target(const char *path, bool force, struct err *e)
 int tool_beside(const char *path, const char *name, char *out, size_t size,
 	struct err *e)
 {
-	const char *slash = strrchr(path, '/');
-	int dir = slash ? (int)(slash - path) + 1 : 0;
-	int n;
+	char *full = NULL;
+	int r = chain_resolve(path, name, &full, e);
 
-	if (!strncmp(name, "file:", 5))
-		name += 5;
-	if (*name == '/' || nbd_is_uri(name) || nbd_is_uri(path))
-		dir = 0;
-	n = snprintf(out, size, "%.*s%s", dir, path, name);
-	if (n < 0 || (size_t)n >= size)
-		return err_set(e, ENAMETOOLONG, "%s: too long a name", name);
-	return 0;
+	if (!r && strlen(full) >= size)
+		r = err_set(e, ENAMETOOLONG, "%s: too long a name", name);
+	if (!r)
+		memcpy(out, full, strlen(full) + 1);
+	free(full);
+	return r;
 }

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Disk verbs that look: check, compare, map; and snapshots. */
+#include <string.h>
+#include <time.h>
+
+#include "vm/base/sizes.h"
+
+#include "ui/disk.h"
+
+/* check */
+
+struct check_out {
+	FILE *f;
+	json_t *found;
+};
+
+static void check_tell(void *arg, const char *line)
+{
+	struct check_out *o = arg;
+
+	if (o->found)
+		json_array_append_new(o->found, json_string(line));
+	else
+		fprintf(o->f, "%s\n", line);
+}
+
+static int check_repair(const struct cmd_args *a, struct disk_io *io,
+	enum img_repair *how)
+{
+	const char *v = cmd_opt(a, "--repair");
+
+	*how = IMG_REPAIR_NONE;
+	if (v && !strcmp(v, "leaks"))
+		*how = IMG_REPAIR_LEAKS;
+	else if (v && !strcmp(v, "all"))
+		*how = IMG_REPAIR_ALL;
+	else if (v)
+		return disk_wrong(io,
+			"%s: --repair %s: leaks (safe) or all (also what is "
+			"damaged)",
+			a->verb->name, v);
+	return 0;
+}
+
+static int check_code(const struct img_check *c)
+{
+	if (c->corruptions || c->errors)
+		return UI_FAIL;
+	return c->leaks ? DISK_LEAKS : UI_OK;
+}
+
+static json_t *check_json(const struct img_ref *ref, const struct img_check *c,
+	json_t *found)
+{
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, s:o}",
+		"filename", ref->path, "corruptions",
+		(json_int_t)c->corruptions, "leaks", (json_int_t)c->leaks,
+		"check-errors", (json_int_t)c->errors, "corruptions-fixed",
+		(json_int_t)c->corruptions_fixed, "leaks-fixed",
+		(json_int_t)c->leaks_fixed, "total-clusters",
+		(json_int_t)c->total, "allocated-clusters",
+		(json_int_t)c->allocated, "compressed-clusters",
+		(json_int_t)c->compressed, "fragmented-clusters",
+		(json_int_t)c->fragmented, "image-end-offset",
+		(json_int_t)c->image_end, "found", found);
+}
+
+static void count(FILE *f, uint64_t n, const char *one, const char *many)
+{
+	if (n)
+		fprintf(f, "%llu %s\n", (unsigned long long)n,
+			n == 1 ? one : many);
+}
+
+static void check_text(FILE *f, const struct img_check *c)
+{
+	double all = c->total ? (double)c->total : 1;
+	double used = c->allocated ? (double)c->allocated : 1;
+
+	count(f, c->corruptions_fixed, "corruption mended",
+		"corruptions mended");
+	count(f, c->leaks_fixed, "leaked cluster given back",
+		"leaked clusters given back");
+	count(f, c->errors, "error while checking", "errors while checking");
+	count(f, c->corruptions,
+		"corruption: data may be damaged: make a copy, then --repair "
+		"all",
+		"corruptions: data may be damaged: make a copy, then --repair "
+		"all");
+	count(f, c->leaks,
+		"leaked cluster: space lost, data not touched: --repair leaks",
+		"leaked clusters: space lost, data not touched: --repair "
+		"leaks");
+	if (!c->errors && !c->corruptions && !c->leaks)
+		fprintf(f, "No errors were found.\n");
+	fprintf(f,
+		"%llu of %llu clusters allocated (%.2f %%), %.2f %% of them "
+		"fragmented, %.2f %% compressed\n",
+		(unsigned long long)c->allocated, (unsigned long long)c->total,
+		100 * (double)c->allocated / all,
+		100 * (double)c->fragmented / used,
+		100 * (double)c->compressed / used);
+}
+
+int disk_check(const struct cmd_args *a, struct disk_io *io)
+{
+	struct check_out o = { .f = io->out };
+	struct err e = ERR_NONE;
+	struct img_check c;
+	struct img_ref ref;
+	enum img_repair how;
+	int r = disk_ref(a, io, 0, "-f", &ref);
+
+	if (!r)
+		r = check_repair(a, io, &how);
+	if (r)
+		return r;
+	if (disk_wants_json(a))
+		o.found = json_array();
+	r = img_check(&ref, how, check_tell, &o, io->job, &c, &e);
+	if (r) {
+		json_decref(o.found);
+		return disk_fail(io, &e);
+	}
+	if (o.found)
+		return disk_json(io, check_json(&ref, &c, o.found),
+			check_code(&c));
+	check_text(io->out, &c);
+	return check_code(&c);
+}
+
+/* compare */
+
+static int compare_tell(const struct cmd_args *a, struct disk_io *io,
+	const struct img_compare *c)
+{
+	int code = c->equal ? UI_OK : UI_FAIL;
+	json_t *j;
+
+	if (disk_wants_json(a)) {
+		j = json_pack("{s:b, s:b}", "identical", c->equal,
+			"sizes-differ", c->sizes_differ);
+		if (!c->equal)
+			json_object_set_new(j, "offset",
+				json_integer((json_int_t)c->offset));
+		return disk_json(io, j, code);
+	}
+	if (c->equal)
+		fprintf(io->out, "The images are the same%s.\n",
+			c->sizes_differ ? "; one is longer, by zeros" : "");
+	else
+		fprintf(io->out, "They differ at byte %llu%s.\n",
+			(unsigned long long)c->offset,
+			c->sizes_differ ? ", and in size" : "");
+	return code;
+}
+
+int disk_compare(const struct cmd_args *a, struct disk_io *io)
+{
+	struct err e = ERR_NONE;
+	struct img_compare c;
+	struct img_ref one, two;
+	int r = disk_ref(a, io, 0, "-f", &one);
+
+	if (!r)
+		r = disk_ref(a, io, 1, "-F", &two);
+	if (r)
+		return r;
+	r = img_compare(&one, &two, cmd_opt(a, "-s"), io->job, &c, &e);
+	return r ? disk_fail(io, &e) : compare_tell(a, io, &c);
+}
+
+/* map */
+
+struct map_out {
+	FILE *f;
+	json_t *list;
+};
+
+static bool map_line(void *arg, uint64_t offset, const struct blk_extent *x)
+{
+	struct map_out *o = arg;
+
+	if (!x->data || x->zero)
+		return true;
+	if (x->has_host && !x->compressed)
+		fprintf(o->f, "%#-15llx %#-15llx %#-15llx %s\n",
+			(unsigned long long)offset, (unsigned long long)x->len,
+			(unsigned long long)x->host, x->file ? x->file : "");
+	else
+		fprintf(o->f, "%#-15llx %#-15llx %-15s %s\n",
+			(unsigned long long)offset, (unsigned long long)x->len,
+			x->compressed ? "compressed" : "?",
+			x->file ? x->file : "");
+	return true;
+}
+
+static bool map_json(void *arg, uint64_t offset, const struct blk_extent *x)
+{
+	struct map_out *o = arg;
+	json_t *j = json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b}", "start",
+		(json_int_t)offset, "length", (json_int_t)x->len, "depth",
+		(json_int_t)x->depth, "present", x->present, "zero", x->zero,
+		"data", x->data, "compressed", x->compressed);
+
+	if (x->has_host && !x->compressed)
+		json_object_set_new(j, "offset",
+			json_integer((json_int_t)x->host));
+	json_array_append_new(o->list, j);
+	return true;
+}
+
+int disk_map(const struct cmd_args *a, struct disk_io *io)
+{
+	uint64_t start = 0, len = UINT64_MAX;
+	struct map_out o = { .f = io->out };
+	struct err e = ERR_NONE;
+	struct img_ref ref;
+	int r = disk_ref(a, io, 0, "-f", &ref);
+
+	if (!r)
+		r = disk_opt_size(a, io, "-s", &start);
+	if (!r)
+		r = disk_opt_size(a, io, "-l", &len);
+	if (r)
+		return r;
+	if (disk_wants_json(a))
+		o.list = json_array();
+	else
+		fprintf(io->out, "%-15s %-15s %-15s %s\n", "Offset", "Length",
+			"Mapped to", "File");
+	r = img_map(&ref, start, len, o.list ? map_json : map_line, &o, io->job,
+		&e);
+	if (r) {
+		json_decref(o.list);
+		return disk_fail(io, &e);
+	}
+	return o.list ? disk_json(io, o.list, UI_OK) : UI_OK;
+}
+
+/* snapshot */
+
+static json_t *snapshot_json(const struct img_snapshot *s)
+{
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", s->id,
+		"name", s->name, "vm-state-size", (json_int_t)s->vm_state_bytes,
+		"date-sec", (json_int_t)s->date_s, "date-nsec",
+		(json_int_t)s->date_ns, "vm-clock-nsec",
+		(json_int_t)s->vm_clock_ns, "disk-size",
+		(json_int_t)s->size_bytes);
+}
+
+static void snapshot_line(FILE *f, const struct img_snapshot *s)
+{
+	char when[32], size[32];
+	time_t t = (time_t)s->date_s;
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	fprintf(f, "%-8s %-24s %10s  %s\n", s->id, s->name,
+		size_format(s->vm_state_bytes, size, sizeof(size)), when);
+}
+
+static int snapshot_list(const struct cmd_args *a, struct disk_io *io,
+	const struct img_ref *ref)
+{
+	struct err e = ERR_NONE;
+	struct img_info i;
+	json_t *list;
+	int r = img_info(ref, false, &i, &e);
+
+	if (r) {
+		img_info_free(&i);
+		return disk_fail(io, &e);
+	}
+	list = disk_wants_json(a) ? json_array() : NULL;
+	if (!list && i.layers->nsnapshots)
+		fprintf(io->out, "%-8s %-24s %10s  %s\n", "ID", "NAME",
+			"VM STATE", "DATE");
+	for (unsigned k = 0; k < i.layers->nsnapshots; k++) {
+		const struct img_snapshot *s = &i.layers->snapshots[k];
+
+		if (list)
+			json_array_append_new(list, snapshot_json(s));
+		else
+			snapshot_line(io->out, s);
+	}
+	img_info_free(&i);
+	return list ? disk_json(io, list, UI_OK) : UI_OK;
+}
+
+int disk_snapshot(const struct cmd_args *a, struct disk_io *io)
+{
+	static const struct {
+		const char *word;
+		int (*fn)(const struct img_ref *r, const char *name,
+			struct err *e);
+	} subs[] = {
+		{ "create", img_snapshot_create },
+		{ "revert", img_snapshot_revert },
+		{ "delete", img_snapshot_delete },
+	};
+	const char *word = a->operand[0];
+	struct err e = ERR_NONE;
+	struct img_ref ref;
+	int r = disk_ref(a, io, 1, "-f", &ref);
+
+	if (r)
+		return r;
+	if (!strcmp(word, "list") && a->noperands == 2)
+		return snapshot_list(a, io, &ref);
+	for (size_t i = 0; i < ARRAY_LEN(subs); i++) {
+		if (strcmp(word, subs[i].word))
+			continue;
+		if (a->noperands < 3)
+			return disk_wrong(io, "%s %s: name the snapshot",
+				a->verb->name, word);
+		r = subs[i].fn(&ref, a->operand[2], &e);
+		return disk_end(a, io, r, &e);
+	}
+	return disk_wrong(io,
+		"%s: list FILE, or create, revert or delete FILE "
+		"NAME",
+		a->verb->name);
+}
