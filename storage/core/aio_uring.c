@@ -16,28 +16,43 @@ static struct aio_uring *aio_uring_of(struct aio *a)
 	return container_of(a, struct aio_uring, aio);
 }
 
+/* A transfer of one piece spares the kernel the copy of the iovec. */
+static void aio_uring_prepare_rw(struct io_uring_sqe *sqe, int fd,
+	const struct aio_req *q)
+{
+	bool write = q->op == AIO_WRITE;
+	const struct iovec *iov = q->iov;
+	unsigned len = (unsigned)iov->iov_len;
+	int buf = -1;
+
+	if (q->niov == 1)
+		buf = uring_buffer_find(q->aio->ctx, iov);
+	if (buf >= 0 && write)
+		io_uring_prep_write_fixed(sqe, fd, iov->iov_base, len,
+			q->offset, buf);
+	else if (buf >= 0)
+		io_uring_prep_read_fixed(sqe, fd, iov->iov_base, len, q->offset,
+			buf);
+	else if (q->niov == 1 && write)
+		io_uring_prep_write(sqe, fd, iov->iov_base, len, q->offset);
+	else if (q->niov == 1)
+		io_uring_prep_read(sqe, fd, iov->iov_base, len, q->offset);
+	else if (write)
+		io_uring_prep_writev(sqe, fd, iov, (unsigned)q->niov,
+			q->offset);
+	else
+		io_uring_prep_readv(sqe, fd, iov, (unsigned)q->niov, q->offset);
+}
+
 void aio_uring_prepare(struct io_uring_sqe *sqe, const struct aio_req *q)
 {
 	const struct aio_uring *a = aio_uring_of(q->aio);
-	const struct iovec *iov = q->iov;
 	int fd = a->slot >= 0 ? a->slot : a->aio.fd;
 
 	switch (q->op) {
 	case AIO_READ:
-		if (q->niov == 1) /* spares the kernel the copy of iovecs */
-			io_uring_prep_read(sqe, fd, iov->iov_base,
-				(unsigned)iov->iov_len, q->offset);
-		else
-			io_uring_prep_readv(sqe, fd, iov, (unsigned)q->niov,
-				q->offset);
-		break;
 	case AIO_WRITE:
-		if (q->niov == 1)
-			io_uring_prep_write(sqe, fd, iov->iov_base,
-				(unsigned)iov->iov_len, q->offset);
-		else
-			io_uring_prep_writev(sqe, fd, iov, (unsigned)q->niov,
-				q->offset);
+		aio_uring_prepare_rw(sqe, fd, q);
 		break;
 	case AIO_SYNC:
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);

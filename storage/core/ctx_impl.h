@@ -13,6 +13,15 @@ struct ctx_poll;
 struct pool;
 struct uring;
 
+#define CTX_BUFFERS 16
+
+/* One of ctx_buffer_add(). */
+struct ctx_buffer {
+	char *base; /* NULL: the place is free */
+	size_t len;
+	bool in_ring; /* the kernel took it, under this place's number */
+};
+
 struct ctx {
 	struct loop *loop;
 	struct list node; /* guarded by ctx_lock */
@@ -26,7 +35,9 @@ struct ctx {
 	unsigned plugged;
 	struct ctx_poll *polls; /* of the ctx_wait()s, innermost first */
 
-	struct uring *ring;    /* NULL until an image wants it */
+	struct uring *ring; /* NULL until an image wants it */
+	struct ctx_buffer buffers[CTX_BUFFERS];
+	unsigned nbuffers;     /* places up to the last in use */
 	struct pool *cpu, *io; /* NULL until there is work */
 	struct list undone;    /* struct ctx_work: no thread was to be had */
 	struct ctx_call work_here; /* does that */

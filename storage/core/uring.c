@@ -263,6 +263,7 @@ static int uring_setup(struct uring *u, unsigned flags)
 	}
 	ctx_fd_hide(&u->watch); /* ctx_wait() asks for it by uring_watch() */
 	u->has_table = uring_make_table(u);
+	uring_buffer_init(u);
 	return 0;
 }
 

@@ -29,7 +29,8 @@ struct uring {
 	struct list images;   /* struct aio_uring */
 	struct ctx_fd watch;
 	struct ctx_timer retry;
-	bool has_table; /* of registered files */
+	bool has_table;   /* of registered files */
+	bool has_buffers; /* a table of registered buffers */
 	bool used[URING_SLOTS];
 };
 
@@ -72,6 +73,11 @@ int uring_new(struct ctx *c, struct uring **out);
 /* Put fd into the table. Returns its slot, -1 when there is none. */
 int uring_slot_get(struct uring *u, int fd);
 void uring_slot_put(struct uring *u, int slot);
+
+/* In uring_buffer.c: tell a new ring of the ctx's buffers. */
+void uring_buffer_init(struct uring *u);
+/* The registered buffer that all of iov lies in, or -1. */
+int uring_buffer_find(const struct ctx *c, const struct iovec *iov);
 
 /* In aio_uring.c, for uring.c. */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -506,6 +507,66 @@ START_TEST (images_without_a_slot_go_by_descriptor) {
 }
 END_TEST
 
+/*
+ * Memory that was given to the ring, taken back and mapped anew: reads go to
+ * the pages that are there now.
+ */
+START_TEST (buffers_go_registered_and_can_be_taken_back) {
+	char *mem = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct call c;
+	struct aio *a;
+	int fd;
+
+	begin();
+	fd = disk("disk", 7);
+	ctx_buffer_add(ctx, mem, 4096); /* before there is a ring */
+	NEEDS_URING(fd, &a);
+	ctx_buffer_add(ctx, mem + 4096, 4096);
+	ck_assert_uint_eq(ctx->nbuffers, 2);
+	if (!ctx->ring->has_buffers)
+		puts("skip buffers_go_registered no table of buffers");
+	for (int i = 0; i < 16; i++) { /* from 512 below to 512 above */
+		call_init(a, &c, i % 2 ? AIO_READ : AIO_WRITE);
+		c.iov.iov_base = mem + 512 * i;
+		memset(c.iov.iov_base, i % 2 ? 0 : i, 512);
+		c.q.offset = 512u * (unsigned)(i / 2);
+		a->ops->submit(a, &c.q);
+		ck_assert_int_eq(call_wait(&c), 512);
+		ck_assert_int_eq(mem[512 * i], i & ~1);
+		ck_assert_int_eq(uring_buffer_find(ctx, &c.iov),
+			ctx->ring->has_buffers ? i / 8 : -1);
+	}
+	c.iov = (struct iovec){ mem + 4096 - 256, 512 }; /* over the seam */
+	ck_assert_int_eq(uring_buffer_find(ctx, &c.iov), -1);
+	c.iov = (struct iovec){ mem + 8192 - 256, 512 };
+	ck_assert_int_eq(uring_buffer_find(ctx, &c.iov), -1);
+	c.iov = (struct iovec){ mem, SIZE_MAX };
+	ck_assert_int_eq(uring_buffer_find(ctx, &c.iov), -1);
+	ctx_buffer_del(ctx, mem);
+	ctx_buffer_del(ctx, mem); /* harmless */
+	c.iov = (struct iovec){ mem, 512 };
+	ck_assert_int_eq(uring_buffer_find(ctx, &c.iov), -1);
+	mem = mmap(mem, 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	call_init(a, &c, AIO_READ);
+	c.iov.iov_base = mem;
+	c.q.offset = 512;
+	a->ops->submit(a, &c.q);
+	ck_assert_int_eq(call_wait(&c), 512);
+	ck_assert_int_eq(mem[0], 2);
+	ctx_buffer_del(ctx, mem + 4096);
+	ck_assert_uint_eq(ctx->nbuffers, 0);
+	for (int i = 0; i < 2 * CTX_BUFFERS; i++) /* more than there is room */
+		ctx_buffer_add(ctx, mem + i, 1);
+	ck_assert_uint_eq(ctx->nbuffers, CTX_BUFFERS);
+	a->ops->free(a);
+	close(fd);
+	ctx_put(ctx);
+	munmap(mem, 8192);
+}
+END_TEST
+
 START_TEST (iov_sum_refuses_overflow) {
 	struct iovec iov[2] = { { NULL, SIZE_MAX }, { NULL, 1 } };
 	uint64_t sum;
@@ -547,5 +608,6 @@ RIG_SUITE("storage/aio", images_of_a_loop_share_one_system_call,
 	image_is_an_error_without_ring_and_threads, busy_kernel_is_asked_again,
 	ioctls_go_to_a_thread, ioctl_without_a_thread_fails_later,
 	freed_image_is_not_held_open_by_the_ring,
-	images_without_a_slot_go_by_descriptor, iov_sum_refuses_overflow,
+	images_without_a_slot_go_by_descriptor,
+	buffers_go_registered_and_can_be_taken_back, iov_sum_refuses_overflow,
 	iov_pieces_copy_zero_and_cut)
