@@ -14,7 +14,7 @@
 
 #include "vm/base/sizes.h"
 
-#define MEMS 32
+#define MEMS 256
 
 struct ctx *qt_ctx;
 struct log *qt_log;
