@@ -25,6 +25,15 @@
 enum conf_firmware { CONF_FW_SEABIOS, CONF_FW_UEFI, CONF_FW_NONE };
 enum conf_bus { CONF_BUS_VIRTIO, CONF_BUS_SATA };
 enum conf_format { CONF_FORMAT_RAW, CONF_FORMAT_QCOW2, CONF_FORMAT_AUTO };
+enum conf_cache {
+	CONF_CACHE_WRITEBACK,
+	CONF_CACHE_NONE,
+	CONF_CACHE_WRITETHROUGH,
+	CONF_CACHE_DIRECTSYNC,
+	CONF_CACHE_UNSAFE,
+};
+enum conf_aio { CONF_AIO_AUTO, CONF_AIO_URING, CONF_AIO_THREADS };
+enum conf_zeroes { CONF_ZEROES_OFF, CONF_ZEROES_ON, CONF_ZEROES_UNMAP };
 enum conf_net_mode { CONF_NET_USER, CONF_NET_TAP };
 enum conf_vnc_mode { CONF_VNC_UNIX, CONF_VNC_TCP, CONF_VNC_OFF };
 
@@ -44,6 +53,16 @@ struct conf_disk {
 	bool cdrom;      /* implies readonly; needs bus = sata */
 	int boot;        /* boot order, 1 first; 0 = by place in the file */
 	unsigned queues; /* virtio: 0 = one a vCPU, at most 8 */
+	enum conf_cache cache;
+	enum conf_aio aio;
+	bool discard; /* what the guest gives up is given back, default yes */
+	enum conf_zeroes detect_zeroes;
+	/* limits: all, reads, writes; 0 = none. burst: for burst_s seconds */
+	unsigned iops[3], iops_burst[3];
+	uint64_t bps[3], bps_burst[3]; /* bytes/s */
+	unsigned burst_s;
+	char throttle_group[CONF_NAME_MAX + 1]; /* "" = none */
+	char tls[CONF_PATH_MAX];                /* folder, for nbds:// */
 };
 
 struct conf_net {

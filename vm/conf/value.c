@@ -112,13 +112,30 @@ static int conf_set_size(const struct conf_key *k, void *at, const char *text,
 	return 0;
 }
 
+static int conf_set_rate(const struct conf_key *k, void *at, const char *text,
+	struct err *e)
+{
+	uint64_t v;
+
+	if (size_parse(text, &v) || v > CONF_MEMORY_MAX)
+		return conf_bad(k, text, "bytes a second, as 10M, up to 1T", e);
+	*(uint64_t *)at = v;
+	return 0;
+}
+
+/* nbd://, nbds+unix:// and the like are taken as they stand. */
+static bool conf_is_uri(const char *text)
+{
+	return !strncmp(text, "nbd", 3) && strstr(text, "://");
+}
+
 static int conf_set_path(const struct conf_key *k, char *at, const char *text,
 	const char *base, struct err *e)
 {
 	const char *slash = "";
 	size_t n = strlen(base);
 
-	if (!*text || *text == '/')
+	if (!*text || *text == '/' || conf_is_uri(text))
 		base = "";
 	else if (n && base[n - 1] != '/')
 		slash = "/";
@@ -175,6 +192,8 @@ int conf_value_set(const struct conf_key *k, void *part, const char *text,
 		return conf_set_uint(k, at, text, e);
 	case CONF_SIZE:
 		return conf_set_size(k, at, text, e);
+	case CONF_RATE:
+		return conf_set_rate(k, at, text, e);
 	case CONF_NAME:
 		return conf_set_name(k, at, text, e);
 	case CONF_PATH:
@@ -221,6 +240,7 @@ void conf_value_text(const struct conf_key *k, const void *part, char *buf)
 		snprintf(buf, CONF_VALUE_MAX, "%u", v);
 		break;
 	case CONF_SIZE:
+	case CONF_RATE:
 		conf_size_text(*(const uint64_t *)at, buf);
 		break;
 	case CONF_NAME:

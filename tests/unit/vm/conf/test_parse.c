@@ -84,6 +84,31 @@ START_TEST (disks_keep_their_order_and_defaults) {
 }
 END_TEST
 
+START_TEST (disks_have_cache_and_limits) {
+	const struct conf_disk *d = c.disks;
+
+	parse("[disk a]\npath = nbd+unix:///x?socket=/run/s\ncache = none\n"
+	      "aio = threads\ndiscard = no\ndetect-zeroes = unmap\n"
+	      "iops = 100\niops-burst = 500\nbps-write = 10M\n"
+	      "burst-length = 30\nthrottle-group = lab\ntls = keys\n"
+	      "[disk b]\npath = b");
+	ck_assert_str_eq(d[0].path, "nbd+unix:///x?socket=/run/s");
+	ck_assert_int_eq(d[0].cache, CONF_CACHE_NONE);
+	ck_assert_int_eq(d[0].aio, CONF_AIO_THREADS);
+	ck_assert(!d[0].discard);
+	ck_assert_int_eq(d[0].detect_zeroes, CONF_ZEROES_UNMAP);
+	ck_assert_uint_eq(d[0].iops[0], 100);
+	ck_assert_uint_eq(d[0].iops_burst[0], 500);
+	ck_assert_uint_eq(d[0].bps[2], 10 << 20);
+	ck_assert_uint_eq(d[0].burst_s, 30);
+	ck_assert_str_eq(d[0].throttle_group, "lab");
+	ck_assert_str_eq(d[0].tls, "/vm/keys");
+	ck_assert_int_eq(d[1].cache, CONF_CACHE_WRITEBACK);
+	ck_assert(d[1].discard && !d[1].iops[0] && !d[1].bps[2]);
+	ck_assert_uint_eq(d[1].burst_s, 1);
+}
+END_TEST
+
 START_TEST (nets_have_forwards_and_addresses) {
 	const struct conf_forward *f;
 
@@ -242,7 +267,8 @@ END_TEST
 
 SUITE("conf_parse", an_empty_file_is_all_defaults, every_guest_key_is_read,
 	linux_is_started_directly, disks_keep_their_order_and_defaults,
-	nets_have_forwards_and_addresses, display_listens_where_it_is_told,
+	disks_have_cache_and_limits, nets_have_forwards_and_addresses,
+	display_listens_where_it_is_told,
 	comments_blanks_and_line_ends_do_not_matter,
 	quotes_keep_blanks_and_comment_signs,
 	made_addresses_are_stable_and_differ,

@@ -58,6 +58,9 @@ START_TEST (values_out_of_range_say_the_range) {
 	refuse("[guest]\nname = -x", "name = -x is not possible: use letters");
 	refuse("[disk a]\nbus = ide", "use virtio|sata");
 	refuse("[disk a]\nformat = vmdk", "use raw|qcow2|auto");
+	refuse("[disk a]\ncache = fast", "use writeback|none|writethrough");
+	refuse("[disk a]\nbps = lots", "bytes a second");
+	refuse("[disk a]\niops = 1K", "use 0..100000000");
 	refuse("[disk a]\nboot = 17", "use 0..16");
 	refuse("[disk a]\nqueues = 9", "use 0..8");
 	refuse("[net a]\nmode = bridge", "use user|tap");
