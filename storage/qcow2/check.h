@@ -82,7 +82,8 @@ struct qcheck {
 	const struct qcow2_check_fns *fns; /* NULL = quiet */
 	struct qcow2_check r;
 	unsigned told;
-	unsigned fix; /* enum qfix */
+	bool quiet, ran; /* what the first run tells is all */
+	unsigned fix;    /* enum qfix */
 
 	/* how the image is */
 	unsigned bits, l2_bits, l2_entry, rb_bits;
@@ -99,8 +100,8 @@ struct qcheck {
 	uint64_t bad_copied, highest;
 
 	struct qcounts counts;
-	uint8_t *buf, *buf2; /* of a cluster */
-	uint64_t *l1;        /* active, host order */
+	uint8_t *buf; /* of a cluster */
+	uint64_t *l1; /* active, host order */
 	struct qsnaps snaps;
 	bool *snap_bad; /* one a snapshot: it is not walked */
 	struct ql2 *l2s;
@@ -157,6 +158,8 @@ int qcheck_bitmaps(struct qcheck *c, bool tables);
 
 /* --- check_walk.c --- */
 
+/* Which of the L2 tables are none? They get bad. */
+int qcheck_judge_l2s(struct qcheck *c);
 int qcheck_walk(struct qcheck *c);
 int qcheck_copied(struct qcheck *c);
 
@@ -174,9 +177,9 @@ uint64_t qcheck_max_count(unsigned order);
 
 /* --- repair.c, repair_refs.c --- */
 
-/* c has run; *found was found by that. Runs again: c->r is what is left. */
+/* c has run. It runs again, c->r is what is left then. */
 int qrepair(struct qcheck *c, enum qcow2_repair how, struct err *e);
-/* New refcount table and blocks behind all that is in use. */
-int qrepair_rebuild(struct qcheck *c, struct err *e);
+/* New refcount table and blocks in clusters from `at` on, where nothing is. */
+int qrepair_rebuild(struct qcheck *c, uint64_t at, struct err *e);
 
 #endif

@@ -4,14 +4,14 @@
  * not ours to know. Entries have no fixed length, so the table is read
  * through a window. See snapshot.h.
  */
-#include "storage/qcow2/snapshot.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
+
+#include "storage/qcow2/snapshot.h"
 
 #define WINDOW 65536u
 
@@ -102,9 +102,8 @@ static void take_raw(const struct qcow2 *q, struct qsnap *s)
 	s->s.size = s->extra_len >= SNX_DISK_SIZE + 8
 			    ? get_be64(x + SNX_DISK_SIZE)
 			    : q->h.size;
-	s->s.icount = s->extra_len >= SNX_ICOUNT + 8
-			      ? get_be64(x + SNX_ICOUNT)
-			      : UINT64_MAX;
+	s->s.icount = s->extra_len >= SNX_ICOUNT + 8 ? get_be64(x + SNX_ICOUNT)
+						     : UINT64_MAX;
 	x += s->extra_len;
 	copy_string(s->s.id, sizeof(s->s.id), x, s->id_len);
 	copy_string(s->s.name, sizeof(s->s.name), x + s->id_len, s->name_len);
