@@ -27,13 +27,15 @@ struct loop *ctx_loop(const struct ctx *c);
 /*
  * Run fn(arg) in a fiber on the loop's thread and wait until it returns:
  * by ctx_wait() on that thread or when the loop does not run, else as
- * loop_sync() does while the loop goes on. Not from inside a fiber.
+ * loop_sync() does while the loop goes on. Not from inside a fiber or a
+ * completion. Returns what fn returned, or -ENOMEM when there is no stack.
  */
 int ctx_run(struct ctx *c, int (*fn)(void *arg), void *arg);
 
 /*
  * Block until something storage waits for on this loop happened, and handle
- * all that did. Kicks first. Not from inside a fiber or a completion.
+ * all that did. Kicks first, plugged or not. A signal ends it too, and so
+ * does having nothing to wait for. Not from inside a fiber or a completion.
  */
 void ctx_wait(struct ctx *c);
 

@@ -54,6 +54,13 @@ struct ctx {
 /* See that the round's end is worked on in this round of the loop. */
 void ctx_schedule_round(struct ctx *c);
 
+/* Run what is due now; what that schedules or arms comes the next time. */
+void ctx_run_calls(struct ctx *c);
+void ctx_run_timers(struct ctx *c);
+
+/* Of the timer that is due first, UINT64_MAX when none is armed. */
+uint64_t ctx_next_deadline(const struct ctx *c);
+
 /* Keep a watch out of ctx_wait()'s way while nothing can come from it. */
 void ctx_fd_show(struct ctx_fd *w);
 void ctx_fd_hide(struct ctx_fd *w);

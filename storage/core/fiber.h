@@ -5,8 +5,8 @@
  * straight code. They run on the loop's thread only, one at a time, and
  * change places only where one waits: between two waits a fiber is alone.
  *
- * A stack has at least 64 KiB and a guard page: no large arrays, no recursion that an
- * image can drive.
+ * A stack has at least 64 KiB and a guard page: no large arrays, no recursion
+ * that an image can drive.
  */
 #ifndef STORAGE_CORE_FIBER_H
 #define STORAGE_CORE_FIBER_H

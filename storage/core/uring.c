@@ -121,6 +121,11 @@ bool uring_is_busy(const struct uring *u)
 			    !list_empty(&u->prepared));
 }
 
+bool uring_can_wait(const struct uring *u)
+{
+	return uring_is_busy(u) && !u->left;
+}
+
 /* Is there a completion in the ring, or known to the kernel? */
 static bool uring_has_cqe(struct uring *u)
 {
@@ -190,6 +195,9 @@ void uring_wait(struct uring *u)
 	else if (ready || u->in_kernel)
 		uring_enter(u, ready, 1);
 	uring_complete(u);
+	/* the next wait takes what that brought along, or else the round */
+	if (!list_empty(&u->backlog))
+		ctx_schedule_round(u->ctx);
 }
 
 static void uring_event(void *arg, uint32_t events)

@@ -49,6 +49,9 @@ struct aio_uring {
 /* Is something in the kernel that will come back, or waits to go there? */
 bool uring_is_busy(const struct uring *u);
 
+/* The same, and uring_wait() is the way to wait for it. */
+bool uring_can_wait(const struct uring *u);
+
 /* Is there a completion, or a failure, that needs no wait? */
 bool uring_has_some(struct uring *u);
 

@@ -201,6 +201,27 @@ START_TEST (waiting_costs_one_system_call_a_request) {
 }
 END_TEST
 
+START_TEST (what_a_wait_brought_goes_on_by_the_loop) {
+	struct aio *a;
+	struct call c;
+	int fd;
+
+	begin();
+	fd = disk("disk", 7);
+	NEEDS_URING(fd, &a);
+	call_init(a, &c, AIO_READ);
+	c.more = 1;
+	a->ops->submit(a, &c.q);
+	while (!c.calls)
+		ctx_wait(ctx);
+	while (c.calls < 2)
+		loop_run_once(rig_loop, -1);
+	a->ops->free(a);
+	close(fd);
+	ctx_put(ctx);
+}
+END_TEST
+
 static void more_than_the_ring_holds(enum blk_aio kind)
 {
 	struct call *c = calloc(16 * MANY, sizeof(*c));
@@ -601,7 +622,8 @@ END_TEST
 RIG_SUITE("storage/aio", images_of_a_loop_share_one_system_call,
 	plugged_requests_go_at_the_last_unplug,
 	round_of_the_loop_ends_with_the_submit_and_what_is_there,
-	waiting_costs_one_system_call_a_request, ring_takes_more_than_it_holds,
+	waiting_costs_one_system_call_a_request,
+	what_a_wait_brought_goes_on_by_the_loop, ring_takes_more_than_it_holds,
 	threads_take_any_number, ring_makes_all_calls, threads_make_all_calls,
 	ring_that_fails_hands_over_to_threads,
 	refused_io_uring_is_threads_or_an_error_that_says_so,

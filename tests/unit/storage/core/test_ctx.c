@@ -4,6 +4,8 @@
 #include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vm/base/clock.h"
@@ -97,6 +99,25 @@ START_TEST (run_without_a_running_loop_is_by_its_caller) {
 	ck_assert(ran);
 	ck_assert_int_eq(ctx_run(ctx, job_run, &j), 42);
 	ck_assert(pthread_equal(j.thread, pthread_self()));
+	ctx_put(ctx);
+}
+END_TEST
+
+/* In a child that ends by _exit(): LeakSanitizer wants mprotect() as well. */
+START_TEST (run_without_memory_for_a_stack_fails) {
+	bool ran = false;
+	int status = -1;
+	pid_t pid;
+
+	begin();
+	pid = fork();
+	if (!pid) {
+		rig_refuse(SYS_mprotect, ENOMEM); /* of the guard page */
+		status = ctx_run(ctx, job_at_once, &ran);
+		_exit(status == -ENOMEM && !ran ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
 	ctx_put(ctx);
 }
 END_TEST
@@ -363,6 +384,7 @@ END_TEST
 
 RIG_SUITE("storage/ctx", loop_has_one_ctx_with_users,
 	run_without_a_running_loop_is_by_its_caller,
+	run_without_memory_for_a_stack_fails,
 	run_on_the_loops_thread_blocks_it_until_the_end,
 	run_from_another_thread_lets_the_loop_go_on,
 	run_ends_even_when_the_loop_is_stopped_meanwhile,
