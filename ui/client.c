@@ -74,16 +74,30 @@ static char *client_habit(char *word)
 	return word;
 }
 
-/* "VERB --help" is help on it. */
+/* "VERB --help" is help on it, and so is a group's name alone. */
 static bool client_wants_help(int argc, char **argv)
 {
-	return argc == 2 && !strcmp(argv[1], "--help");
+	return (argc > 1 && argc < 4 && !strcmp(argv[argc - 1], "--help")) ||
+	       (argc == 1 && cmd_is_group(argv[0]));
+}
+
+/* argv with "help" before the verb's words; one word too many falls off. */
+static void client_help_words(int *argc, char **argv, char **words)
+{
+	static char help[] = "help";
+	int n = *argc > 1 ? *argc - 1 : 1;
+
+	words[0] = help;
+	for (int i = 0; i < n; i++)
+		words[i + 1] = argv[i];
+	words[n + 1] = NULL;
+	*argc = n + 1;
 }
 
 int client_main(const struct paths *p, int argc, char **argv)
 {
-	static char attach[] = "attach", help[] = "help";
-	char *none[] = { attach, NULL };
+	static char attach[] = "attach";
+	char *none[] = { attach, NULL }, *words[4];
 	struct client c = { .paths = p };
 	struct cmd_args a;
 	struct err e = ERR_NONE;
@@ -95,8 +109,8 @@ int client_main(const struct paths *p, int argc, char **argv)
 	}
 	argv[0] = client_habit(argv[0]);
 	if (client_wants_help(argc, argv)) {
-		argv[1] = argv[0];
-		argv[0] = help;
+		client_help_words(&argc, argv, words);
+		argv = words;
 	}
 	if (cmd_parse(argc, argv, &a, &e)) {
 		client_fail("%s", e.msg);

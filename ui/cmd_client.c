@@ -29,17 +29,22 @@ int client_version(struct client *c, const struct cmd_args *a)
 int client_help(struct client *c, const struct cmd_args *a)
 {
 	const struct cmd_verb *v = NULL;
+	bool group = false;
 	char *text;
+	int nwords;
 
 	(void)c;
 	if (a->noperands) {
-		v = cmd_find(a->operand[0]);
-		if (!v) {
+		v = cmd_find_words(a->noperands, a->operand, &nwords);
+		group = !v && cmd_is_group(a->operand[0]);
+		if (!v && !group) {
 			client_fail("there is no verb '%s'", a->operand[0]);
 			return UI_USAGE;
 		}
 	}
-	text = v ? help_verb(v) : help_overview();
+	text = v       ? help_verb(v)
+	       : group ? help_group(a->operand[0])
+		       : help_overview();
 	if (!text)
 		return client_fail("out of memory");
 	fputs(text, stdout);

@@ -22,6 +22,17 @@ static void complete_add(struct complete *c, const char *word,
 		c->word[c->n++] = copy;
 }
 
+/* Of a name only what comes before a blank. */
+static void complete_word(struct complete *c, const char *name,
+	const char *begin)
+{
+	char *word = strndup(name, strcspn(name, " "));
+
+	if (word)
+		complete_add(c, word, begin);
+	free(word);
+}
+
 static void complete_verbs(struct complete *c, const char *begin,
 	bool in_console)
 {
@@ -29,7 +40,19 @@ static void complete_verbs(struct complete *c, const char *begin,
 
 	for (size_t i = 0; (v = cmd_verb(i)); i++)
 		if (in_console || !(v->flags & CMD_CONSOLE))
-			complete_add(c, v->name, begin);
+			complete_word(c, v->name, begin);
+}
+
+/* The second words of a group's verbs. */
+static void complete_group(struct complete *c, const char *group,
+	const char *begin)
+{
+	size_t len = strlen(group);
+	const struct cmd_verb *v;
+
+	for (size_t i = 0; (v = cmd_verb(i)); i++)
+		if (!strncmp(v->name, group, len) && v->name[len] == ' ')
+			complete_word(c, v->name + len + 1, begin);
 }
 
 /* Operand number nth (0 first) of verb v. */
@@ -39,6 +62,11 @@ static void complete_operand(struct complete *c, const struct cmd_verb *v,
 	if (v->flags & CMD_GUEST && (nth == 0 || v->flags & CMD_MANY)) {
 		for (int i = 0; i < n; i++)
 			complete_add(c, names[i], begin);
+	} else if (!strcmp(v->name, "disk snapshot") && nth == 0) {
+		complete_add(c, "list", begin);
+		complete_add(c, "create", begin);
+		complete_add(c, "revert", begin);
+		complete_add(c, "delete", begin);
 	} else if (v->flags & CMD_FILE || !strcmp(v->name, "screenshot")) {
 		c->file = true;
 	} else if (!strcmp(v->name, "help")) {
@@ -54,7 +82,7 @@ void complete_line(const char *line, size_t cursor, char *const *names, int n,
 {
 	char *copy = strndup(line, cursor), **argv = NULL;
 	const char *begin = "";
-	int argc = 0, all, nth = -1;
+	int argc = 0, all, nth, nwords;
 
 	memset(out, 0, sizeof(*out));
 	out->start = cursor;
@@ -68,13 +96,16 @@ void complete_line(const char *line, size_t cursor, char *const *names, int n,
 		while (out->start && line[out->start - 1] != ' ')
 			out->start--;
 	}
-	for (int i = 0; i < argc; i++)
-		nth += argv[i][0] != '-';
 	if (argc == 0) {
 		complete_verbs(out, begin, in_console);
+	} else if (argc == 1 && cmd_is_group(argv[0])) {
+		complete_group(out, argv[0], begin);
 	} else {
-		const struct cmd_verb *v = cmd_find(argv[0]);
+		const struct cmd_verb *v = cmd_find_words(argc, argv, &nwords);
 
+		nth = -nwords;
+		for (int i = 0; i < argc; i++)
+			nth += argv[i][0] != '-';
 		if (v && *begin == '-')
 			for (const struct cmd_opt *o = v->opts; o && o->name;
 				o++)

@@ -9,6 +9,8 @@
 #include "ui/cmd.h"
 
 char *help_overview(void);
+/* The verbs of a group, as "disk". */
+char *help_group(const char *group);
 char *help_verb(const struct cmd_verb *v);
 
 #endif
