@@ -11,20 +11,24 @@
 
 #include "storage/proto/proto.h"
 
+#include "tests/unit/storage/memnode.h"
 #include "tests/unit/storage/rig.h"
 
 struct ctx *images_ctx;
+static struct log *images_log;
 
 void images_begin(void)
 {
 	struct err e = ERR_NONE;
 
 	ck_assert_int_eq(ctx_get(rig_loop, &images_ctx, &e), 0);
+	ck_assert_int_eq(log_open(rig_path("log"), &images_log, &e), 0);
 }
 
 void images_end(void)
 {
 	ctx_put(images_ctx);
+	log_close(images_log);
 }
 
 void images_run(int (*fn)(void *arg), void *arg)
@@ -114,8 +118,9 @@ void images_scribble(const char *name, uint64_t size, uint32_t cluster,
 		images_change(f, size, cluster, max, seed);
 	fclose(f);
 	/* a compressed write over what is there fails */
-	images_sh("{ qemu-io -t unsafe -d unmap -f qcow2 %s <changes >log 2>&1;"
-		  " ! grep -i corrupt log; }",
+	images_sh("{ qemu-io -t unsafe -d unmap -f qcow2 %s <changes >said "
+		  "2>&1;"
+		  " ! grep -i corrupt said; }",
 		name);
 }
 
@@ -174,6 +179,52 @@ struct node *images_open(const char *name, bool readonly)
 		readonly = o.readonly = true;
 	}
 	return top;
+}
+
+static uint8_t *images_load(const char *name, uint64_t *size)
+{
+	FILE *f = fopen(rig_path(name), "r");
+	uint8_t *bytes;
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fseek(f, 0, SEEK_END), 0);
+	*size = (uint64_t)ftell(f);
+	bytes = malloc(*size + 1);
+	ck_assert_ptr_nonnull(bytes);
+	rewind(f);
+	ck_assert_uint_eq(fread(bytes, 1, *size, f), *size);
+	fclose(f);
+	return bytes;
+}
+
+struct node *images_in_memory(const char *name, bool readonly,
+	struct node **file)
+{
+	struct qcow2_opts o = { .readonly = readonly };
+	struct err e = ERR_NONE;
+	uint64_t size;
+	uint8_t *bytes = images_load(name, &size);
+	struct node *n;
+
+	*file = memnode_new_from(images_ctx, rig_path(name), bytes, size);
+	free(bytes);
+	(*file)->log = images_log;
+	ck_assert_int_eq(qcow2_open(*file, &o, &n, &e), 0);
+	if (qcow2_data_file(n))
+		qcow2_set_data(n, memnode_new(images_ctx, "data", MiB));
+	if (qcow2_activate(n, &e))
+		ck_abort_msg("%s", e.msg);
+	return n;
+}
+
+void images_logged(const char *text)
+{
+	uint64_t size;
+	char *log = (char *)images_load("log", &size);
+
+	log[size] = 0;
+	ck_assert_msg(strstr(log, text) != NULL, "no \"%s\" in %s", text, log);
+	free(log);
 }
 
 /* --- reading all of it in many ways --- */

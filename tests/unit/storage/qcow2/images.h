@@ -40,6 +40,13 @@ uint8_t *images_content(const char *name, uint64_t size);
 /* Open with all that it names. In a fiber. */
 struct node *images_open(const char *name, bool readonly);
 
+/* Open alone, from a copy in memory (its file's node, which n closes). */
+struct node *images_in_memory(const char *name, bool readonly,
+	struct node **file);
+
+/* What was logged by images in memory has this text. */
+void images_logged(const char *text);
+
 /* Must be the same by all sizes of requests, alone and many at once. */
 void images_compare(struct node *n, const char *name);
 

@@ -254,34 +254,18 @@ static int top_only(void *arg)
 START_TEST (a_layer_tells_only_of_itself_when_asked_so) {
 	images_begin();
 	images_create("below", "", MiB);
-	images_sh("qemu-io -f qcow2 -c 'write 65536 65536' below >log");
+	images_sh("qemu-io -f qcow2 -c 'write 65536 65536' below >said");
 	images_create("top", "backing_file=below,backing_fmt=qcow2", 4 * MiB);
 	images_sh("qemu-io -f qcow2 -c 'write 0 65536' -c 'write -z 1984k 64k' "
-		  "-c 'write -c 2M 64k' -c 'write -c 2112k 64k' top >log");
+		  "-c 'write -c 2M 64k' -c 'write -c 2112k 64k' top >said");
 	images_run(top_only, (char *)(uintptr_t) "top");
 	images_end();
 }
 END_TEST
 
-/* A node over a file in memory, whose requests can fail. */
-static struct node *in_memory(const char *name, struct node **file)
-{
-	struct qcow2_opts o = { .readonly = true };
-	static uint8_t bytes[4 * MiB];
-	struct err e = ERR_NONE;
-	struct node *n;
-
-	images_sh("truncate -s 4M %s", name);
-	rig_read_file(rig_path(name), 0, bytes, sizeof(bytes));
-	*file = memnode_new_from(images_ctx, name, bytes, sizeof(bytes));
-	ck_assert_int_eq(qcow2_open(*file, &o, &n, &e), 0);
-	ck_assert_int_eq(qcow2_activate(n, &e), 0);
-	return n;
-}
-
 static int failing(void *arg)
 {
-	struct node *file, *n = in_memory(arg, &file);
+	struct node *file, *n = images_in_memory(arg, true, &file);
 	struct blk_extent x;
 
 	memnode_fail_once(file, BLK_READ, 0, EIO);
@@ -294,7 +278,7 @@ static int failing(void *arg)
 START_TEST (a_table_that_cannot_be_read_is_an_error) {
 	images_begin();
 	images_create("image", "", MiB);
-	images_sh("qemu-io -f qcow2 -c 'write 0 65536' image >log");
+	images_sh("qemu-io -f qcow2 -c 'write 0 65536' image >said");
 	images_run(failing, (char *)(uintptr_t) "image");
 	images_end();
 }
@@ -305,7 +289,7 @@ static int below_fails(void *arg)
 	struct node *file, *n = images_open(arg, true);
 	struct blk_extent x;
 
-	qcow2_set_backing(n, in_memory("below", &file));
+	qcow2_set_backing(n, images_in_memory("below", true, &file));
 	memnode_fail_once(file, BLK_READ, 0, EIO);
 	ck_assert_int_eq(node_status(n, 0, MiB, 0, &x), -EIO);
 	ck_assert_int_eq(node_status(n, 0, MiB, 0, &x), 0);
@@ -316,7 +300,7 @@ static int below_fails(void *arg)
 START_TEST (an_error_of_the_layer_below_is_told) {
 	images_begin();
 	images_create("below", "", MiB);
-	images_sh("qemu-io -f qcow2 -c 'write 0 65536' below >log");
+	images_sh("qemu-io -f qcow2 -c 'write 0 65536' below >said");
 	images_create("top", "backing_file=below,backing_fmt=qcow2", 4 * MiB);
 	images_run(below_fails, (char *)(uintptr_t) "top");
 	images_end();
