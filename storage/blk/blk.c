@@ -152,8 +152,8 @@ static int blk_check_flags(const struct blk *b, const struct blk_req *r)
 {
 	uint64_t piece = b->compress_size;
 
-	if (r->flags & ~(unsigned)(BLK_FUA | BLK_UNMAP | BLK_TOP |
-				   BLK_COMPRESS))
+	if (r->flags &
+		~(unsigned)(BLK_FUA | BLK_UNMAP | BLK_TOP | BLK_COMPRESS))
 		return -EINVAL;
 	if ((r->flags & BLK_TOP) && r->op != BLK_STATUS)
 		return -EINVAL;

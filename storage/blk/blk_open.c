@@ -27,11 +27,10 @@ static void blk_measure(struct blk *b)
 	b->size = info.size;
 	b->align_mask = info.block_size - 1;
 	b->readonly = info.readonly;
-	b->compress_size =
-		chain_layer(b->chain, 0)->format == BLK_QCOW2 &&
-				size_is_pow2(info.cluster_size)
-			? info.cluster_size
-			: 0;
+	b->compress_size = chain_layer(b->chain, 0)->format == BLK_QCOW2 &&
+					   size_is_pow2(info.cluster_size)
+				   ? info.cluster_size
+				   : 0;
 	LOCK_GUARD(&b->lock);
 	b->info = info;
 }

@@ -87,28 +87,25 @@ int chain_resolve(const char *path, const char *name, char **out, struct err *e)
 /* "a.qcow2 -> b.qcow2 -> a.qcow2": the first, and those before the last. */
 static int chain_loop(struct chain *ch, unsigned same, struct err *e)
 {
-	const struct chain_layer *last = &ch->layers[ch->n - 1];
 	char names[300];
 	size_t at = 0;
 
 	for (unsigned i = same; i < ch->n && at < sizeof(names); i++) {
 		if (i > same + 4 && i + 2 < ch->n)
 			continue; /* a long one: the middle says little */
-		at += (size_t)snprintf(names + at, sizeof(names) - at,
-			"%s%s", i == same ? "" : " -> ",
-			base_name(ch->layers[i].path));
+		at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s",
+			i == same ? "" : " -> ", base_name(ch->layers[i].path));
 	}
 	return err_set(e, ELOOP,
-		"%s: its backing files come back to itself (%s): give one of "
+		"%s: its backing files go round in a circle (%s): give one of "
 		"them another backing file (disk rebase -u)",
-		last->path, names);
+		ch->layers[0].path, names);
 }
 
 /* The next layer below, not opened yet. */
 static struct chain_layer *chain_grow(struct chain *ch)
 {
-	struct chain_layer *ls =
-		realloc(ch->layers, (ch->n + 1) * sizeof(*ls));
+	struct chain_layer *ls = realloc(ch->layers, (ch->n + 1) * sizeof(*ls));
 
 	if (!ls)
 		return NULL;

@@ -143,7 +143,7 @@ int file_read_head(const char *path, void *head, uint64_t *len, struct err *e)
 
 static int file_open(struct file *f, const struct proto_open *o, struct err *e)
 {
-	enum imglock_use use = o->readonly  ? IMGLOCK_READ
+	enum imglock_use use = o->readonly    ? IMGLOCK_READ
 			       : o->is_format ? IMGLOCK_GROW
 					      : IMGLOCK_WRITE;
 	struct stat st;

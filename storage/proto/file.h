@@ -55,7 +55,7 @@ struct file {
 	struct list spare; /* struct file_io */
 
 	/* file_order.c: writes in flight, and those that wait for them */
-	bool ordered; /* parts of a block may have to be written */
+	bool ordered;     /* parts of a block may have to be written */
 	unsigned partial; /* writes of such parts, in flight or waiting */
 	struct list writes, waiting;
 	bool handing_on; /* inside file_order_leave() */

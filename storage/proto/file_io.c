@@ -273,9 +273,9 @@ static bool file_rest(struct file_io *io)
 
 static bool file_must_bounce(const struct file *f, const struct blk_req *r)
 {
-	return f->direct && (file_is_partial(f, r->offset, r->len) ||
-				    !iov_aligned(r->iov, r->niov, f->mem_align,
-					    f->align));
+	return f->direct &&
+	       (file_is_partial(f, r->offset, r->len) ||
+		       !iov_aligned(r->iov, r->niov, f->mem_align, f->align));
 }
 
 static void file_rw_step(struct file_io *io)

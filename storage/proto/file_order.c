@@ -6,9 +6,9 @@
  * those that come later wait for it. While no part is written, and that is
  * nearly always, this costs a list entry. See file.h.
  */
-#include "storage/proto/file.h"
-
 #include "vm/base/sizes.h"
+
+#include "storage/proto/file.h"
 
 void file_order_init(struct file *f)
 {
@@ -39,8 +39,8 @@ bool file_order_enter(struct file_io *io)
 	struct file *f = io->f;
 
 	io->in_order = true;
-	io->partial = r->op != BLK_DISCARD &&
-		      file_is_partial(f, r->offset, r->len);
+	io->partial =
+		r->op != BLK_DISCARD && file_is_partial(f, r->offset, r->len);
 	io->lo = size_down(r->offset, f->align);
 	io->hi = size_up(r->offset + r->len, f->align);
 	if (io->partial)

@@ -48,8 +48,7 @@ static struct part part_of(const struct file_io *io)
 	p.hi = size_up(p.end, f->align);
 	if (p.hi - p.lo > FILE_STEP_MAX)
 		p.hi = p.lo + FILE_STEP_MAX;
-	if (io->r->op != BLK_READ && p.lo < part_tail(f) &&
-		p.hi > part_tail(f))
+	if (io->r->op != BLK_READ && p.lo < part_tail(f) && p.hi > part_tail(f))
 		p.hi = part_tail(f);
 	if (p.end > p.hi)
 		p.end = p.hi;
@@ -87,8 +86,8 @@ static void part_advance(struct file_io *io, uint64_t n)
 {
 	io->pos += n;
 	if (io->r->op != BLK_READ)
-		file_grew(io->f, size_up(io->r->offset + io->pos,
-					 io->f->align));
+		file_grew(io->f,
+			size_up(io->r->offset + io->pos, io->f->align));
 	if (io->pos < part_limit(io))
 		file_part_step(io);
 	else if (io->r->op == BLK_READ)
@@ -163,8 +162,7 @@ static bool part_block_read(struct file_io *io, uint64_t at, int64_t res)
 		return false;
 	}
 	if ((uint64_t)res < io->f->align)
-		memset(io->bounce + at + res, 0,
-			io->f->align - (uint64_t)res);
+		memset(io->bounce + at + res, 0, io->f->align - (uint64_t)res);
 	return true;
 }
 

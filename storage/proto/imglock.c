@@ -117,8 +117,7 @@ static int imglock_check(int fd, const char *path, enum imglock_use use,
 /* Has the file system no locks? */
 static bool imglock_is_unknown(int r)
 {
-	return r == -ENOLCK || r == -EOPNOTSUPP || r == -EINVAL ||
-	       r == -ENOSYS;
+	return r == -ENOLCK || r == -EOPNOTSUPP || r == -EINVAL || r == -ENOSYS;
 }
 
 int imglock_take(int fd, const char *path, enum imglock_use use,

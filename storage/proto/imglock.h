@@ -14,7 +14,8 @@
 /* What an image is opened for. */
 enum imglock_use {
 	IMGLOCK_READ,  /* others may read too */
-	IMGLOCK_WRITE, /* nobody else writes or resizes; readers must not mind */
+	IMGLOCK_WRITE, /* nobody else writes or resizes; readers must not mind
+			*/
 	IMGLOCK_GROW,  /* the same, and the file's size changes */
 };
 

@@ -91,8 +91,9 @@ static void compare(struct rmw *d, uint64_t off, const uint8_t *got,
 		if (d->maybe_zero[off + k] && !got[k])
 			continue;
 		ck_assert_msg(got[k] == d->model[off + k],
-			"byte %llu is %u, not %u", (unsigned long long)(off + k),
-			got[k], d->model[off + k]);
+			"byte %llu is %u, not %u",
+			(unsigned long long)(off + k), got[k],
+			d->model[off + k]);
 	}
 }
 
@@ -227,8 +228,7 @@ START_TEST (a_block_device_takes_any_offset_and_length) {
 			return;
 		}
 		clean(dev);
-		run(dev, i < 2 ? BLK_AIO_AUTO : BLK_AIO_THREADS,
-			BLK_WRITEBACK);
+		run(dev, i < 2 ? BLK_AIO_AUTO : BLK_AIO_THREADS, BLK_WRITEBACK);
 		clean(dev);
 		run(dev, i < 2 ? BLK_AIO_AUTO : BLK_AIO_THREADS, BLK_NONE);
 		rig_loopdev_end(dev);
