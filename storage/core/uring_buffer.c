@@ -10,8 +10,7 @@
  *
  * So they pay for tools that copy through the page cache. Guests' disks are
  * O_DIRECT where speed counts, and registering RAM would pin all of it.
- * Huge pages under the buffers made no difference. Registered *files* are
- * worth 1 to 2 % at most, with the page cache.
+ * Huge pages under the buffers made no difference.
  *
  * Best effort: kernels before 5.19, RLIMIT_MEMLOCK, or more than CTX_BUFFERS
  * of them: the request goes as any other. Thread: the loop's; no locks.
