@@ -53,8 +53,8 @@ static struct list *bucket_of(struct tcache *c, const struct node *file,
 {
 	uint64_t h = key / c->piece_bytes + (uintptr_t)file / 16;
 
-	h *= UINT64_C(0x9e3779b97f4a7c15); /* spread over the top bits */
-	return &c->buckets[h >> 56];
+	h *= UINT64_C(0x9e3779b97f4a7c15); /* spreads to the top */
+	return &c->buckets[(h >> 32) % TCACHE_BUCKETS];
 }
 
 static struct piece *piece_find(struct tcache *c, const struct node *file,

@@ -9,7 +9,7 @@
 
 #include "storage/core/node.h"
 
-#define TCACHE_BUCKETS 256
+#define TCACHE_BUCKETS 1024
 
 /* Fill buf from file; as node_read(), which is what NULL means. */
 typedef int (*tcache_read_fn)(void *arg, struct node *file, uint64_t offset,

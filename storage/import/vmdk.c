@@ -18,8 +18,9 @@
 #include "storage/import/vmdk_desc.h"
 #include "storage/import/vmdk_sparse.h"
 
-#define TABLE_PIECE       65536
-#define TABLE_PIECE_MIXED 4096 /* streams: tables lie between grains */
+/* Small: in streams tables lie between grains, and a bad sector should not
+ * take the second copy of a table with it. */
+#define TABLE_PIECE 4096
 #define GRAINS_MAX        (UINT64_C(4) << 20)
 
 struct extent {
@@ -339,9 +340,7 @@ static void caches_init(struct vmdk *v)
 		if (s->packed && !v->grains_bytes)
 			v->grains_bytes = s->grain_bytes;
 	}
-	tcache_init(&v->tables,
-		v->grains_bytes ? TABLE_PIECE_MIXED : TABLE_PIECE,
-		MAPPED_TABLES_MAX, NULL, NULL);
+	tcache_init(&v->tables, TABLE_PIECE, MAPPED_TABLES_MAX, NULL, NULL);
 	tcache_init(&v->grains,
 		v->grains_bytes ? (uint32_t)v->grains_bytes : TABLE_PIECE,
 		GRAINS_MAX, NULL, NULL);
