@@ -22,6 +22,12 @@
 
 /* --- entries --- */
 
+/* An entry's bytes as a shift: a division is felt here. */
+static unsigned qmap_entry_bits(const struct qcow2 *q)
+{
+	return q->l2_entry_bytes == 16 ? 4 : 3;
+}
+
 uint64_t qmap_entry(const struct qcow2 *q, const struct qslice *s,
 	unsigned index, uint64_t *bitmap)
 {
@@ -87,7 +93,7 @@ static void qmap_set_host(const struct qcow2 *q, struct qmap *m, bool has,
 	/* Nobody else can have a cluster of a data file. Behind the end of the
 	 * file nothing is written in place: it would grow to anywhere. */
 	m->copied = q->data != q->file ||
-		(copied && host >> q->cluster_bits < q->file_end);
+		    (copied && host >> q->cluster_bits < q->file_end);
 }
 
 /* What is wrong with a standard entry for guest cluster `guest`, or NULL. */
@@ -199,6 +205,17 @@ static uint64_t qmap_to_table_end(const struct qcow2 *q, uint64_t offset)
 	return span - (offset & (span - 1));
 }
 
+static int qmap_bad_l2(struct qcow2 *q, const struct qslice *s, unsigned i,
+	uint64_t guest, const char *wrong)
+{
+	uint64_t bitmap, entry = qmap_entry(q, s, i, &bitmap);
+
+	qcow2_mark_corrupt(q, "L2 entry %#llx (%#llx) of guest offset %#llx %s",
+		(unsigned long long)entry, (unsigned long long)bitmap,
+		(unsigned long long)guest, wrong);
+	return -EIO;
+}
+
 /*
  * The run at offset as far as slice s goes, or NULL: no table. 0 or -EIO;
  * report = say so when an entry is wrong.
@@ -207,41 +224,35 @@ static int qmap_in_slice(struct qcow2 *q, const struct qplace *p,
 	const struct qslice *s, uint64_t offset, uint64_t len, bool report,
 	struct qmap *out)
 {
-	unsigned n = q->l2.slice_bytes / q->l2_entry_bytes;
+	unsigned n = q->l2.slice_bytes >> qmap_entry_bits(q);
 	uint64_t guest = size_down(offset, q->cluster_size);
 	uint32_t in = (uint32_t)(offset - guest);
+	uint64_t bitmap, entry;
+	const char *wrong;
 
 	if (!s) {
 		*out = (struct qmap){ .kind = QMAP_NONE,
 			.len = qmap_to_table_end(q, offset) };
 		return 0;
 	}
-	out->len = 0;
-	for (unsigned i = p->index; i < n && out->len < len; i++) {
+	entry = qmap_entry(q, s, p->index, &bitmap);
+	wrong = qmap_decode(q, entry, bitmap, guest, in, p->copied, out);
+	if (wrong)
+		return report ? qmap_bad_l2(q, s, p->index, guest, wrong)
+			      : -EIO;
+	if (out->len != q->cluster_size - in)
+		return 0; /* subclusters: the run ends in the cluster */
+	for (unsigned i = p->index + 1; i < n && out->len < len; i++) {
 		struct qmap m;
-		uint64_t bitmap, entry = qmap_entry(q, s, i, &bitmap);
-		const char *wrong =
-			qmap_decode(q, entry, bitmap, guest, in, p->copied, &m);
 
-		if (wrong && !out->len && report)
-			qcow2_mark_corrupt(q,
-				"L2 entry %#llx (%#llx) of guest offset %#llx "
-				"%s",
-				(unsigned long long)entry,
-				(unsigned long long)bitmap,
-				(unsigned long long)guest, wrong);
-		if (wrong && !out->len)
-			return -EIO;
-		if (!out->len)
-			*out = m;
-		else if (!wrong && qmap_follows(out, &m))
-			out->len += m.len;
-		else
-			break;
-		if (m.len != q->cluster_size - in)
-			break; /* subclusters: the run ends in the cluster */
 		guest += q->cluster_size;
-		in = 0;
+		entry = qmap_entry(q, s, i, &bitmap);
+		if (qmap_decode(q, entry, bitmap, guest, 0, p->copied, &m) ||
+			!qmap_follows(out, &m))
+			return 0;
+		out->len += m.len;
+		if (m.len != q->cluster_size)
+			return 0;
 	}
 	return 0;
 }

@@ -75,7 +75,8 @@ static void qread_part_put(struct qread_part *p)
 {
 	struct qcow2 *q = p->q;
 
-	free(p->more);
+	if (p->more)
+		free(p->more); /* seldom: not even the call */
 	if (q->read_pooled == QREAD_POOLED) {
 		free(p);
 		return;
@@ -101,16 +102,21 @@ static void qread_part_fill(struct qread_part *p, uint64_t offset, uint64_t len,
 	const struct iovec *iov, int niov,
 	void (*done)(struct blk_req *r, int err))
 {
-	p->r = (struct blk_req){
-		.op = BLK_READ,
-		.offset = offset,
-		.len = len,
-		.iov = iov,
-		.niov = niov,
-		.done = done,
-		.arg = p,
-	};
-	list_init(&p->r.node);
+	struct blk_req *r = &p->r;
+
+	/* one by one: there is much in it that nobody looks at */
+	r->op = BLK_READ;
+	r->flags = 0;
+	r->offset = offset;
+	r->len = len;
+	r->iov = iov;
+	r->niov = niov;
+	r->extent = NULL;
+	r->done = done;
+	r->arg = p;
+	r->blk = NULL;
+	r->complete = NULL;
+	list_init(&r->node);
 }
 
 /* --- in one piece --- */
