@@ -105,6 +105,8 @@ static void diff_begin(struct diff *d)
 	ck_assert_msg(!r, "%s", e.msg);
 	qt_run(diff_open_fn, d);
 	memnode_set_async(d->file, true);
+	if (d->data)
+		memnode_set_async(d->data, true);
 }
 
 static void diff_save_model(struct diff *d)
@@ -281,6 +283,15 @@ static void diff_take(struct diff *d, struct diff_req *q)
 	free(q->buf);
 }
 
+static void diff_mend(struct diff *d)
+{
+	for (int op = 0; op < BLK_OPS; op++) {
+		memnode_fail(d->file, (enum blk_op)op, 0, 0);
+		if (d->data)
+			memnode_fail(d->data, (enum blk_op)op, 0, 0);
+	}
+}
+
 static void diff_batch(struct diff *d)
 {
 	struct diff_req q[BATCH] = { 0 };
@@ -303,9 +314,7 @@ static void diff_batch(struct diff *d)
 	for (unsigned i = 0; i < n; i++)
 		while (!q[i].done)
 			ctx_wait(qt_ctx);
-	memnode_fail(d->file, BLK_WRITE, 0, 0);
-	memnode_fail(d->file, BLK_FLUSH, 0, 0);
-	memnode_fail(d->file, BLK_READ, 0, 0);
+	diff_mend(d);
 	for (unsigned i = 0; i < n; i++)
 		diff_take(d, &q[i]);
 	for (unsigned i = 0; i < n; i++)
@@ -329,6 +338,29 @@ static void diff_end(struct diff *d)
 	free(d->model);
 }
 
+/* From some request on one, or all, of a kind fail. */
+static void diff_break(struct diff *d)
+{
+	static const enum blk_op ops[] = { BLK_WRITE, BLK_WRITE, BLK_WRITE,
+		BLK_FLUSH, BLK_READ, BLK_WRITE_ZEROES };
+	enum blk_op op = ops[diff_rand(d) % ARRAY_LEN(ops)];
+	int err = diff_rand(d) % 2 ? ENOSPC : EIO;
+	struct node *n = d->file;
+
+	if (d->data && diff_rand(d) % 2)
+		n = d->data;
+	switch (diff_rand(d) % 3) {
+	case 0:
+		memnode_fail(n, op, diff_rand(d) % 4, err);
+		break;
+	case 1:
+		memnode_fail_once(n, op, diff_rand(d) % 4, err);
+		break;
+	default:
+		break;
+	}
+}
+
 static unsigned diff_rounds(void)
 {
 	return getenv("GUESTDECK_LONG") ? 3000 : 150;
@@ -343,11 +375,8 @@ static void diff_run(struct diff d, bool errors)
 	d.errors = errors;
 	diff_begin(&d);
 	for (unsigned i = 0; i < rounds; i++) {
-		if (errors && diff_rand(&d) % 3 == 0)
-			memnode_fail_once(d.file,
-				diff_rand(&d) % 4 ? BLK_WRITE : BLK_FLUSH,
-				diff_rand(&d) % 8,
-				diff_rand(&d) % 2 ? ENOSPC : EIO);
+		if (errors)
+			diff_break(&d);
 		diff_batch(&d);
 		if (diff_rand(&d) % 40 == 0)
 			diff_reopen(&d, diff_rand(&d) % 2);
@@ -380,8 +409,7 @@ DIFF(small_clusters_narrow_counts_backing,
 	.o = { .size = MiB + 2048, .cluster_size = 4096, .refcount_bits = 1 },
 	.backing_len = 700 * KiB + 512)
 DIFF(usual, .o = { .size = 8 * MiB, .cluster_size = 65536 })
-DIFF(usual_zstd,
-	.o = { .size = 8 * MiB, .cluster_size = 65536, .zstd = true })
+DIFF(usual_zstd, .o = { .size = 8 * MiB, .cluster_size = 65536, .zstd = true })
 DIFF(usual_backing, .o = { .size = 8 * MiB, .cluster_size = 65536 },
 	.backing_len = 5 * MiB + 1024)
 DIFF(usual_v2_backing,
@@ -391,24 +419,29 @@ DIFF(usual_lazy,
 	.o = { .size = 8 * MiB, .cluster_size = 65536, .lazy_refcounts = true })
 DIFF(usual_wide_counts,
 	.o = { .size = 8 * MiB, .cluster_size = 65536, .refcount_bits = 64 })
-DIFF(subclusters,
-	.o = { .size = 8 * MiB + 512, .cluster_size = 65536,
-		.extended_l2 = true })
+DIFF(subclusters, .o = { .size = 8 * MiB + 512,
+			  .cluster_size = 65536,
+			  .extended_l2 = true })
 DIFF(subclusters_backing,
 	.o = { .size = 8 * MiB, .cluster_size = 65536, .extended_l2 = true },
 	.backing_len = 5 * MiB + 512)
 DIFF(small_subclusters_lazy_backing,
-	.o = { .size = MiB, .cluster_size = 16384, .extended_l2 = true,
+	.o = { .size = MiB,
+		.cluster_size = 16384,
+		.extended_l2 = true,
 		.lazy_refcounts = true },
 	.backing_len = 1200 * KiB)
-DIFF(data_file,
-	.o = { .size = 8 * MiB + 512, .cluster_size = 65536,
-		.data_file = "data.raw" })
-DIFF(data_file_raw,
-	.o = { .size = 8 * MiB, .cluster_size = 65536, .data_file = "data.raw",
-		.data_file_raw = true })
+DIFF(data_file, .o = { .size = 8 * MiB + 512,
+			.cluster_size = 65536,
+			.data_file = "data.raw" })
+DIFF(data_file_raw, .o = { .size = 8 * MiB,
+			    .cluster_size = 65536,
+			    .data_file = "data.raw",
+			    .data_file_raw = true })
 DIFF(data_file_subclusters_backing,
-	.o = { .size = 8 * MiB, .cluster_size = 65536, .data_file = "data.raw",
+	.o = { .size = 8 * MiB,
+		.cluster_size = 65536,
+		.data_file = "data.raw",
 		.extended_l2 = true },
 	.backing_len = 3 * MiB)
 DIFF(large_clusters, .o = { .size = 20 * MiB + 512, .cluster_size = 2 * MiB })
