@@ -89,6 +89,9 @@ struct nbd;
 struct nbd_conn {
 	struct nbd *nbd;
 	struct nbd_handle *h; /* NULL = not connected */
+	/* Its socket, a copy: libnbd closes its own when the connection dies,
+	 * before the watch is gone, and the number may be another's then. */
+	int fd;
 	struct ctx_fd watch;
 	unsigned direction;   /* that watch is set to */
 	struct list sent;     /* struct nbd_op: libnbd has them */

@@ -10,6 +10,7 @@
  * are only put on a list there and looked at afterwards.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -249,6 +250,14 @@ static void conn_give_back(struct nbd_conn *c)
 	}
 }
 
+static void conn_detach(struct nbd_conn *c)
+{
+	ctx_fd_del(&c->watch);
+	close(c->fd);
+	nbd_close(c->h);
+	c->h = NULL;
+}
+
 static void conn_lost(struct nbd_conn *c, const char *why)
 {
 	struct nbd *nbd = c->nbd;
@@ -261,9 +270,7 @@ static void conn_lost(struct nbd_conn *c, const char *why)
 		nbd->uri, (unsigned)(c - nbd->conn) + 1, nbd->conns, why,
 		nbd->params.hold_ms / 1000);
 	err_set(&nbd->last, ENOTCONN, "%s", why);
-	ctx_fd_del(&c->watch);
-	nbd_close(c->h);
-	c->h = NULL;
+	conn_detach(c);
 	c->in_flight = 0;
 	if (!conns_pick(nbd))
 		nbd->down_ns = now;
@@ -433,17 +440,25 @@ static int conn_attach(struct nbd_conn *c, struct nbd_handle *h)
 	struct nbd *nbd = c->nbd;
 	int r;
 
-	c->direction = nbd_aio_get_direction(h);
-	r = ctx_fd_add(nbd->node.ctx, &c->watch, nbd_aio_get_fd(h),
-		conn_events(c->direction), conn_event, c);
-	if (r) {
-		nbd_close(h);
-		return r;
+	c->fd = fcntl(nbd_aio_get_fd(h), F_DUPFD_CLOEXEC, 0);
+	if (c->fd < 0) {
+		r = -errno;
+		goto fail;
 	}
+	c->direction = nbd_aio_get_direction(h);
+	r = ctx_fd_add(nbd->node.ctx, &c->watch, c->fd,
+		conn_events(c->direction), conn_event, c);
+	if (r)
+		goto fail_fd;
 	c->h = h;
 	c->up_ns = clock_now_ns();
 	nbd->down_ns = 0;
 	return 0;
+fail_fd:
+	close(c->fd);
+fail:
+	nbd_close(h);
+	return r;
 }
 
 static void conn_back(struct nbd_conn *c)
@@ -614,10 +629,8 @@ static void conn_fini(struct nbd_conn *c)
 	ctx_timer_disarm(&c->retry);
 	if (!c->h)
 		return;
-	ctx_fd_del(&c->watch);
 	(void)nbd_aio_disconnect(c->h, 0); /* a good-bye, no more */
-	nbd_close(c->h);
-	c->h = NULL;
+	conn_detach(c);
 }
 
 /* Until no callback of this node is on the stack. */
