@@ -115,6 +115,11 @@ bool qcow2_data_file_raw(const struct node *n)
 	       h->autoclear & QAUTOCLEAR_DATA_RAW;
 }
 
+void qcow2_keep_zeroes(struct node *n)
+{
+	qcow2_of(n)->keep_zeroes = true;
+}
+
 void qcow2_set_backing(struct node *n, struct node *backing)
 {
 	struct qcow2 *q = qcow2_of(n);
@@ -162,7 +167,7 @@ void qcow2_info(const struct node *n, struct qcow2_info *out)
 		.nsnapshots = h->nsnapshots,
 	};
 	out->backing_file = qcow2_backing_file(n, &out->backing_format);
-	for (uint32_t i = 0; q->snaps && i < h->nsnapshots; i++)
+	for (uint32_t i = 0; q->snaps && i < q->nsnaps; i++)
 		out->vm_state_bytes += q->snaps[i].s.vm_state_size;
 }
 
@@ -221,7 +226,7 @@ int qcow2_activate(struct node *n, struct err *e)
 	bool dirty = q->h.incompatible & QINCOMPAT_DIRTY;
 	int rc;
 
-	if (!q->data)
+	if (!q->data && !q->opts.header_only)
 		return err_set(e, EINVAL,
 			"%s: its data file is missing; it is "
 			"needed beside the image",

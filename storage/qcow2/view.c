@@ -13,12 +13,12 @@ static const struct qsnap *view_find(const struct qcow2 *q, const char *name,
 	const struct qsnap *found = NULL;
 
 	*two = false;
-	for (uint32_t i = 0; i < q->h.nsnapshots; i++)
+	for (uint32_t i = 0; i < q->nsnaps; i++)
 		if (!strcmp(q->snaps[i].s.name, name)) {
 			*two = found != NULL;
 			found = &q->snaps[i];
 		}
-	for (uint32_t i = 0; !found && i < q->h.nsnapshots; i++)
+	for (uint32_t i = 0; !found && i < q->nsnaps; i++)
 		if (!strcmp(q->snaps[i].s.id, name))
 			found = &q->snaps[i];
 	return *two ? NULL : found;
