@@ -76,9 +76,10 @@ struct blk_opts {
 	enum blk_aio aio;
 	enum blk_zeroes detect_zeroes;
 	bool readonly;
-	bool no_discard; /* discards succeed and do nothing */
-	bool no_lock;    /* do not take the image's locks */
-	bool no_backing; /* this layer only: what it lacks reads as zeros */
+	bool no_discard;  /* discards succeed and do nothing */
+	bool no_lock;     /* do not take the image's locks */
+	bool header_only; /* to look at, not to read: no other file matters */
+	bool no_backing;  /* this layer only: what it lacks reads as zeros */
 	/* qcow2: this internal snapshot, by name or id, with readonly; or NULL
 	 * for the present state */
 	const char *snapshot;

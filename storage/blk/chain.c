@@ -205,11 +205,16 @@ static int chain_activate(struct chain *ch, unsigned i, struct err *e)
 	struct chain_layer *l = &ch->layers[i];
 	int r;
 
+	if (l->format != BLK_QCOW2 && !i && ch->opts.snapshot)
+		return err_set(e, ENOTSUP,
+			"%s: only qcow2 images have snapshots", l->path);
 	if (l->format != BLK_QCOW2)
 		return 0;
 	qcow2_set_backing(l->node,
 		i + 1 < ch->n ? ch->layers[i + 1].node : NULL);
 	r = qcow2_activate(l->node, e);
+	if (!r && !i && ch->opts.snapshot)
+		r = qcow2_snapshot_load(l->node, ch->opts.snapshot, e);
 	if (r && i)
 		err_prefix(e, "%s: its backing file", ch->layers[0].path);
 	return r;
@@ -219,7 +224,7 @@ int chain_open(const struct blk_opts *o, struct ctx *c, struct log *log,
 	struct chain **out, struct err *e)
 {
 	struct chain *ch = calloc(1, sizeof(*ch));
-	bool more = !o->no_backing;
+	bool more = !o->no_backing && !o->header_only;
 	int r;
 
 	if (!ch)

@@ -47,6 +47,7 @@ static int layer_open_proto(struct chain *ch, const char *path, bool readonly,
 		.readonly = readonly,
 		.no_lock = ch->opts.no_lock,
 		.no_discard = ch->opts.no_discard,
+		.header_only = ch->opts.header_only,
 		.is_format = is_format,
 		.tls_dir = ch->opts.tls_dir,
 	};
@@ -111,8 +112,9 @@ static int layer_distrust(const struct chain_layer *l, const char *what,
 	if (!l->name)
 		return err_set(e, EINVAL,
 			"%s: looks like %s and names another file (%s), which "
-			"is not opened on a guess: set format = %s if it is "
-			"yours, else format = raw",
+			"is not opened on a guess: if it is yours say that its "
+			"format is %s (-f, or format = in a guest's file), "
+			"else that it is raw",
 			l->path, probe_format_name(l->format), name,
 			probe_format_name(l->format));
 	return err_set(e, EINVAL,
@@ -173,8 +175,10 @@ static int layer_open_qcow2(struct chain *ch, struct chain_layer *l,
 		node_close(l->file);
 		return r;
 	}
+	if (ch->opts.header_only)
+		return 0;
 	name = qcow2_backing_file(l->node, &format);
-	if (name && l->probed)
+	if (name && l->probed && !ch->opts.no_backing)
 		r = layer_distrust(l, "file", name, e);
 	if (!r)
 		r = layer_add_data(ch, l, e);

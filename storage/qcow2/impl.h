@@ -189,6 +189,7 @@ struct qcow2 {
 	uint32_t subcluster_size;
 
 	struct fiber_lock meta;
+	bool keep_zeroes; /* see qcow2_keep_zeroes() */
 	bool corrupt; /* found so: no writes any more */
 	bool written; /* autoclear bits are cleared, dirty is set */
 	bool active;

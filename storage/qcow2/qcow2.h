@@ -19,9 +19,16 @@ bool qcow2_probe(const void *head, uint64_t len);
 
 struct qcow2_opts {
 	bool readonly;
-	bool for_check;  /* no repair, the corrupt bit does not matter */
-	bool no_discard; /* discards give nothing back */
+	bool for_check;   /* no repair, the corrupt bit does not matter */
+	bool no_discard;  /* discards give nothing back */
+	bool header_only; /* nobody will read: a data file is not needed */
 };
+
+/*
+ * From here on zeros are always recorded, also where nothing backs the image
+ * now: it is to get another backing file.
+ */
+void qcow2_keep_zeroes(struct node *n);
 
 /*
  * Read the header of the image in file and make its node. Takes file when it

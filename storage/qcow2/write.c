@@ -161,7 +161,8 @@ uint64_t qwrite_slice_end(const struct qcow2 *q, uint64_t offset)
 
 bool qwrite_unbacked(const struct qcow2 *q, uint64_t offset)
 {
-	return !q->backing || offset >= node_size(q->backing);
+	return !q->keep_zeroes &&
+	       (!q->backing || offset >= node_size(q->backing));
 }
 
 /* --- in place --- */

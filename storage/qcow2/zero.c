@@ -78,11 +78,17 @@ static int qzero_part(struct qcow2 *q, uint64_t offset, uint64_t len)
 
 /* --- in the map --- */
 
+/* Does nothing show through a hole, now and later? */
+static bool qzero_is_alone(const struct qcow2 *q)
+{
+	return !q->backing && !q->keep_zeroes;
+}
+
 /* Can the map say that a cluster with this entry reads as zeros, so that
  * nothing has to be written? */
 static bool qzero_can_map(const struct qcow2 *q, enum qzero_how how)
 {
-	return q->h.version >= 3 || (how != QZERO_KEEP && !q->backing);
+	return q->h.version >= 3 || (how != QZERO_KEEP && qzero_is_alone(q));
 }
 
 /* All of the cluster with this entry. */
@@ -91,7 +97,7 @@ static void qzero_cluster(struct qcow2 *q, struct qslice *s, unsigned index,
 {
 	uint64_t bitmap, old = qmap_entry(q, s, index, &bitmap), entry = 0;
 	bool own = (old & QL2_COPIED) && !(old & QL2_COMPRESSED);
-	bool hole = how == QZERO_DISCARD && !q->backing;
+	bool hole = how == QZERO_DISCARD && qzero_is_alone(q);
 
 	if (how == QZERO_KEEP && own)
 		entry = old & (QL2_OFFSET | QL2_COPIED);

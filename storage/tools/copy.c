@@ -37,6 +37,21 @@ static int copy_status(struct copy *c, uint64_t len, struct blk_extent *x)
 		tool_min(len, size - c->pos), x);
 }
 
+/* Runs begin and end between pieces: what is partly zeros is data. */
+static uint64_t copy_align(const struct copy *c, uint64_t n,
+	enum copy_kind *kind)
+{
+	uint64_t end = c->pos + n;
+
+	if (*kind == COPY_ZERO && end < c->size)
+		end = size_down(end, c->piece);
+	if (end <= c->pos)
+		*kind = COPY_DATA;
+	if (*kind == COPY_DATA)
+		end = size_up(c->pos + n, c->piece);
+	return tool_min(end, c->size) - c->pos;
+}
+
 /* The next run: what is to be done with [*off, *off + *len). */
 static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 	enum copy_kind *kind)
@@ -64,6 +79,8 @@ static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 	/* what differs from base is only known by reading */
 	if (*kind == COPY_ZERO && (c->base || c->no_sparse))
 		*kind = COPY_DATA;
+	if (!c->mask && !(c->src_flags & BLK_TOP))
+		n = copy_align(c, n, kind);
 	if (*kind == COPY_DATA)
 		n = tool_min(n, c->chunk - (c->pos & (c->chunk - 1)));
 	*len = n;

@@ -118,7 +118,9 @@ static int make_qcow2(struct tool *t, const char *path,
 	if (full)
 		m.q.prealloc = QCOW2_PREALLOC_METADATA;
 	r = proto_create(path, 0, NODE_PREALLOC_OFF, e);
-	if (!r && m.q.data_file)
+	if (r)
+		return r; /* what is there is not ours */
+	if (m.q.data_file)
 		r = tool_beside(path, m.q.data_file, m.data_path,
 			sizeof(m.data_path), e);
 	if (!r && m.q.data_file)
@@ -140,7 +142,9 @@ static int make_raw(struct tool *t, const char *path,
 						   : NODE_PREALLOC_OFF,
 		e);
 
-	if (!r && o->prealloc == IMG_PREALLOC_FULL)
+	if (r)
+		return r; /* what is there is not ours */
+	if (o->prealloc == IMG_PREALLOC_FULL)
 		r = make_full(t, path, BLK_RAW, size, e);
 	if (r)
 		tool_remove(path);

@@ -98,7 +98,7 @@ static int info_layer(struct tool *t, const struct img_ref *ref,
 	l->path = info_copy(ref->path);
 	if (!l->path)
 		return err_sys(e, ENOMEM, "%s", ref->path);
-	r = tool_open(t, ref, TOOL_ALONE | TOOL_CHECK | TOOL_NO_LOCK, &b, e);
+	r = tool_open(t, ref, TOOL_HEADER | TOOL_CHECK | TOOL_NO_LOCK, &b, e);
 	if (r)
 		return r;
 	blk_info(b, &info);

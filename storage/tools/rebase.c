@@ -30,7 +30,7 @@ static int rebase_format(struct tool *t, const char *path, const char *given,
 
 	if (given && *given)
 		return img_format_parse(given, format, e);
-	r = tool_open(t, &ref, TOOL_ALONE | TOOL_NO_LOCK, &b, e);
+	r = tool_open(t, &ref, TOOL_HEADER | TOOL_NO_LOCK, &b, e);
 	if (r)
 		return r;
 	blk_info(b, &info);
@@ -165,6 +165,7 @@ static int rebase_open(struct tool *t, struct rebase *b,
 	}
 	if (r || unsafe)
 		return r;
+	qcow2_keep_zeroes(blk_node(b->top));
 	r = rebase_open_old(t, b, ref, e);
 	new.format = b->new_format;
 	if (!r && *backing)

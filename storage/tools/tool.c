@@ -65,6 +65,7 @@ int tool_open(struct tool *t, const struct img_ref *ref, unsigned how,
 		.snapshot = ref->snapshot,
 		.readonly = !(how & TOOL_WRITE),
 		.no_backing = how & TOOL_ALONE,
+		.header_only = how & TOOL_HEADER,
 		.for_check = how & TOOL_CHECK,
 		.no_lock = how & TOOL_NO_LOCK,
 	};

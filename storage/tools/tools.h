@@ -29,6 +29,7 @@ enum tool_how {
 	TOOL_WRITE = 1,
 	TOOL_ALONE = 2,   /* without what backs it */
 	TOOL_CHECK = 4,   /* as it is, damaged or not */
+	TOOL_HEADER = 16, /* only to look at what it is */
 	TOOL_NO_LOCK = 8, /* reading what somebody else may use */
 };
 
