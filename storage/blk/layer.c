@@ -47,7 +47,6 @@ static int layer_open_proto(struct chain *ch, const char *path, bool readonly,
 		.readonly = readonly,
 		.no_lock = ch->opts.no_lock,
 		.no_discard = ch->opts.no_discard,
-		.header_only = ch->opts.header_only,
 		.is_format = is_format,
 		.tls_dir = ch->opts.tls_dir,
 	};
@@ -167,6 +166,7 @@ static int layer_open_qcow2(struct chain *ch, struct chain_layer *l,
 		.readonly = l->readonly,
 		.for_check = ch->opts.for_check,
 		.no_discard = ch->opts.no_discard,
+		.header_only = ch->opts.header_only,
 	};
 	const char *name, *format;
 	int r = qcow2_open(l->file, &qo, &l->node, e);
