@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vm/base/thread.h"
+
 #include "storage/core/ctx_impl.h"
 #include "storage/core/fiber.h"
 
@@ -262,6 +264,55 @@ START_TEST (lock_starves_nobody) {
 }
 END_TEST
 
+static void wakes_sleeper(void *arg)
+{
+	(void)arg;
+	ck_assert_ptr_null(fiber_self());
+	fiber_wake(sleeper);
+	ck_assert_ptr_null(fiber_self());
+}
+
+/* A loop that does not run is used by one thread after the other. */
+START_TEST (fiber_goes_on_in_another_thread) {
+	struct thread t;
+
+	begin();
+	start(sleeps_once, NULL);
+	ck_assert_int_eq(thread_start(&t, "other", wakes_sleeper, NULL, NULL),
+		0);
+	thread_join(&t);
+	ck_assert_str_eq(trail, "ab");
+	end();
+}
+END_TEST
+
+static struct ctx *other_ctx;
+
+static void starts_in_the_other(void *arg)
+{
+	mark(arg);
+	ck_assert_int_eq(fiber_start(other_ctx, says_its_name,
+				 (void *)(uintptr_t) "o"),
+		0);
+	mark("-");
+}
+
+/* Two loops that one thread uses: nobody is left behind on a list. */
+START_TEST (fiber_wakes_one_of_another_loop) {
+	struct loop *l;
+
+	begin();
+	ck_assert_int_eq(loop_new(&l, NULL), 0);
+	ck_assert_int_eq(ctx_get(l, &other_ctx, NULL), 0);
+	start(starts_in_the_other, (void *)(uintptr_t) "a");
+	ck_assert_str_eq(trail, "a-o");
+	ck_assert_uint_eq(other_ctx->nfibers, 0);
+	ctx_put(other_ctx);
+	loop_free(l);
+	end();
+}
+END_TEST
+
 static unsigned done;
 
 /* Uses its stack, and checks after the wait that nobody else did. */
@@ -349,5 +400,6 @@ RIG_SUITE("storage/fiber", fiber_begins_at_once_and_goes_on_at_the_wake,
 	queue_is_first_in_first_out, wake_all_wakes_nobody_twice,
 	wake_for_something_else_passes_no_queue_and_is_not_lost,
 	lock_is_handed_on_in_order, lock_starves_nobody,
+	fiber_goes_on_in_another_thread, fiber_wakes_one_of_another_loop,
 	thousands_wait_at_once_and_spare_stacks_are_bounded,
 	chain_of_fibers_uses_two_stacks, values_outlive_a_wait)
