@@ -3,8 +3,10 @@
 #include "storage/proto/nbd.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "vm/base/sizes.h"
 
@@ -129,12 +131,32 @@ static int nbd_measure(struct nbd *nbd, struct err *e)
 			"%s: its size is no multiple of %u bytes: the last "
 			"%u are not used",
 			nbd->uri, block, (unsigned)(c->size - nbd->size));
+	if (uri_begins(nbd->uri, "nbds+unix:"))
+		log_msg(nbd->node.log, LOG_WARN,
+			"%s: libnbd does not check a server's certificate "
+			"over a Unix socket: who can make that file is "
+			"trusted",
+			nbd->uri);
 	if (!c->flush && !nbd->node.readonly && !nbd->unsafe)
 		log_msg(nbd->node.log, LOG_WARN,
 			"%s: the NBD server has no flush: whether written "
 			"data is safe is up to it alone",
 			nbd->uri);
 	return 0;
+}
+
+/*
+ * GnuTLS, as libnbd uses it, writes to a socket that the server has closed
+ * with the signal that would end the process. Who has not set it otherwise
+ * does not want that.
+ */
+static void nbd_spare_us_sigpipe(const char *uri)
+{
+	struct sigaction now;
+
+	if (uri_begins(uri, "nbds") && !sigaction(SIGPIPE, NULL, &now) &&
+		now.sa_handler == SIG_DFL)
+		(void)signal(SIGPIPE, SIG_IGN);
 }
 
 static int nbd_check_uri(const char *uri, struct err *e)
@@ -155,6 +177,7 @@ int nbd_node_open_with(const struct proto_open *o, const struct nbd_params *p,
 
 	if (r)
 		return r;
+	nbd_spare_us_sigpipe(o->path);
 	nbd = nbd_new(o, p);
 	if (!nbd)
 		return err_sys(e, ENOMEM, "%s: cannot open it", o->path);

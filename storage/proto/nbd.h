@@ -74,7 +74,8 @@ struct nbd_dial {
 	struct nbd_handle *h; /* NULL = failed, see err */
 	struct nbd_caps caps;
 	struct err err;
-	int answer; /* the thread's: errno for the export asked for */
+	char ca_dir[32]; /* the thread's: made for the handshake, or "" */
+	int answer;      /* the thread's: errno for the export asked for */
 };
 
 /* 0 or -errno with e filled. uri, tls_dir, params and done_fd are set. */

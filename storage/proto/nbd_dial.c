@@ -10,8 +10,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +22,8 @@
 #include "vm/base/sizes.h"
 
 #include "storage/proto/nbd.h"
+
+#define NBD_SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 
 /* A peer that is gone without a word is found out in about that time. */
 #define NBD_ALIVE_IDLE_S     10
@@ -30,7 +34,7 @@
 /* What to do about a failure to connect. */
 static const char *dial_mend(int code, const char *uri)
 {
-	bool tls = !strncmp(uri, "nbds", 4);
+	bool tls = !strncasecmp(uri, "nbds", 4);
 
 	switch (code) {
 	case ECONNREFUSED:
@@ -71,6 +75,72 @@ static int dial_fail_libnbd(struct nbd_dial *d)
 		colon ? colon + 2 : "the server broke off");
 }
 
+/*
+ * libnbd 1.14 checks a server's certificate only where it found ca-cert.pem
+ * in a folder that it was given (without one it takes the system's
+ * authorities and then checks nothing, CVE-2024-7383). So there must be one:
+ * for the system's authorities a folder of our own with a link to them.
+ */
+static int dial_system_authorities(struct nbd_dial *d)
+{
+	char link[64];
+	int code;
+
+	if (access(NBD_SYSTEM_CA, R_OK))
+		return err_set(&d->err, ENOENT,
+			"%s: no authorities to check the NBD server's "
+			"certificate with: install ca-certificates or give a "
+			"TLS folder with ca-cert.pem",
+			d->uri);
+	snprintf(d->ca_dir, sizeof(d->ca_dir), "/tmp/guestdeck-ca-XXXXXX");
+	if (!mkdtemp(d->ca_dir)) {
+		code = errno;
+		d->ca_dir[0] = '\0';
+		return dial_fail(d, code, "a folder in /tmp cannot be made");
+	}
+	snprintf(link, sizeof(link), "%s/ca-cert.pem", d->ca_dir);
+	if (symlink(NBD_SYSTEM_CA, link))
+		return dial_fail(d, errno, "no link in /tmp can be made");
+	return 0;
+}
+
+static void dial_drop_authorities(struct nbd_dial *d)
+{
+	char link[64];
+
+	if (!d->ca_dir[0])
+		return;
+	snprintf(link, sizeof(link), "%s/ca-cert.pem", d->ca_dir);
+	(void)unlink(link);
+	(void)rmdir(d->ca_dir);
+	d->ca_dir[0] = '\0';
+}
+
+static int dial_setup_tls(struct nbd_dial *d)
+{
+	const char *dir = d->tls_dir;
+	char path[PATH_MAX];
+	int r;
+
+	if (strncasecmp(d->uri, "nbds", 4) != 0)
+		return 0;
+	if (dir) {
+		snprintf(path, sizeof(path), "%s/ca-cert.pem", dir);
+		if (access(path, R_OK))
+			return err_sys(&d->err, errno,
+				"%s: the TLS folder needs a ca-cert.pem to "
+				"check the NBD server's certificate with, but "
+				"%s cannot be read",
+				d->uri, path);
+	} else {
+		r = dial_system_authorities(d);
+		if (r)
+			return r;
+		dir = d->ca_dir;
+	}
+	return nbd_set_tls_certificates(d->h, dir) ? dial_fail_libnbd(d) : 0;
+}
+
 static int dial_setup(struct nbd_dial *d)
 {
 	struct nbd_handle *h = nbd_create();
@@ -85,9 +155,7 @@ static int dial_setup(struct nbd_dial *d)
 				LIBNBD_ALLOW_TRANSPORT_UNIX) ||
 		nbd_set_tls_verify_peer(h, true))
 		return dial_fail_libnbd(d);
-	if (d->tls_dir && nbd_set_tls_certificates(h, d->tls_dir))
-		return dial_fail_libnbd(d);
-	return 0;
+	return dial_setup_tls(d);
 }
 
 /* Wait for the socket and let libnbd go on. */
@@ -244,6 +312,7 @@ static void dial_run(void *arg)
 
 	if (!r)
 		r = dial_connect(d, deadline_ns);
+	dial_drop_authorities(d);
 	if (r) {
 		nbd_close(d->h);
 		d->h = NULL;
@@ -257,6 +326,7 @@ int nbd_dial_start(struct nbd_dial *d, struct err *e)
 	int r;
 
 	d->h = NULL;
+	d->ca_dir[0] = '\0';
 	d->err.code = 0;
 	atomic_store_explicit(&d->done, false, memory_order_relaxed);
 	d->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -270,10 +270,11 @@ END_TEST
 START_TEST (commands_of_a_request_keep_to_32_mebibytes) {
 	struct nbdrig_server s;
 	struct nbdrig_disk d;
-	const char *log = rig_path("cmds");
+	char log[200];
 	char args[300];
 	uint8_t *p = pattern(70 * MiB, 0);
 
+	snprintf(log, sizeof(log), "%s", rig_path("cmds"));
 	NBDRIG_NEEDS("nbdkit");
 	snprintf(args, sizeof(args), "--filter=log memory 128M logfile=%s",
 		log);
@@ -291,10 +292,11 @@ END_TEST
 START_TEST (zero_trim_flush_and_fua_are_the_servers) {
 	struct nbdrig_server s;
 	struct nbdrig_disk d;
-	const char *log = rig_path("cmds");
+	char log[200];
 	char args[300];
 	uint8_t buf[4096];
 
+	snprintf(log, sizeof(log), "%s", rig_path("cmds"));
 	NBDRIG_NEEDS("nbdkit");
 	snprintf(args, sizeof(args), "--filter=log memory 8M logfile=%s", log);
 	memory(&s, &d, args);
@@ -347,9 +349,10 @@ static void script(struct nbdrig_server *s, struct nbdrig_disk *d,
 START_TEST (flush_stands_in_for_fua_that_the_server_has_not) {
 	struct nbdrig_server s;
 	struct nbdrig_disk d;
-	const char *log = rig_path("cmds");
+	char log[200];
 	uint8_t buf[4096] = { 0 };
 
+	snprintf(log, sizeof(log), "%s", rig_path("cmds"));
 	NBDRIG_NEEDS("nbdkit");
 	script(&s, &d,
 		"can_fua) echo none ;;\n"
@@ -374,10 +377,11 @@ static unsigned count_with_cache(enum blk_cache cache, bool no_discard,
 {
 	struct nbdrig_server s = { 0 };
 	struct nbdrig_disk d;
-	const char *log = rig_path("cmds");
+	char log[200];
 	uint8_t buf[512] = { 0 };
 	unsigned n;
 
+	snprintf(log, sizeof(log), "%s", rig_path("cmds"));
 	remove(log);
 	nbdrig_listen(&s);
 	nbdrig_start(&s, "nbdkit -f --filter=log memory 1M logfile=%s", log);
@@ -459,8 +463,9 @@ END_TEST
 START_TEST (zeroing_that_is_refused_late_becomes_writing) {
 	struct nbdrig_server s;
 	struct nbdrig_disk d;
-	const char *log = rig_path("cmds");
+	char log[200];
 
+	snprintf(log, sizeof(log), "%s", rig_path("cmds"));
 	NBDRIG_NEEDS("nbdkit");
 	script(&s, &d, "", log);
 	ck_assert(d.nbd->caps.zero);
@@ -732,11 +737,12 @@ END_TEST
 START_TEST (work_goes_on_when_there_is_room_again) {
 	struct nbdrig_server s;
 	struct nbdrig_disk d;
-	const char *file = rig_file("inject", 0);
+	char file[200];
 	uint8_t *p = pattern(70 * MiB, 1), *q = pattern(70 * MiB, 2);
 	char args[400];
 
 	NBDRIG_NEEDS("nbdkit");
+	snprintf(file, sizeof(file), "%s", rig_file("inject", 0));
 	snprintf(args, sizeof(args),
 		"--filter=error memory 128M error=ENOSPC error-rate=100%% "
 		"error-file=%s",
@@ -864,10 +870,11 @@ START_TEST (qemu_nbd_reads_what_we_wrote) {
 	struct nbdrig_server s = { 0 };
 	struct nbdrig_disk d;
 	struct blk_extent x;
-	const char *file = rig_path("img.qcow2");
+	char file[200];
 	uint8_t *p = pattern(3 * MiB, 1), *q = pattern(3 * MiB, 2);
 
 	NBDRIG_NEEDS("qemu-nbd");
+	snprintf(file, sizeof(file), "%s", rig_path("img.qcow2"));
 	nbdrig_run("qemu-img create -q -f qcow2 %s 64M", file);
 	nbdrig_listen(&s);
 	nbdrig_start(&s, "qemu-nbd -t -f qcow2 --discard=unmap --shared=4 %s",

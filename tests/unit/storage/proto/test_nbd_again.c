@@ -240,11 +240,12 @@ END_TEST
 
 START_TEST (server_that_says_it_shuts_down_is_asked_again) {
 	struct nbdrig_server s = { 0 };
-	const char *inject = rig_file("inject", 0);
+	char inject[200];
 	struct rig_req q;
 	uint8_t buf[4096];
 
 	NBDRIG_NEEDS("nbdkit");
+	snprintf(inject, sizeof(inject), "%s", rig_file("inject", 0));
 	nbdrig_listen(&s);
 	nbdrig_start(&s,
 		"nbdkit -f --filter=error memory 1M error=ESHUTDOWN "
@@ -264,10 +265,11 @@ END_TEST
 
 START_TEST (request_that_always_ends_the_connection_fails_in_the_end) {
 	struct nbdrig_server s = { 0 };
-	const char *inject = rig_file("inject", 0);
+	char inject[200];
 	uint8_t buf[4096];
 
 	NBDRIG_NEEDS("nbdkit");
+	snprintf(inject, sizeof(inject), "%s", rig_file("inject", 0));
 	nbdrig_listen(&s);
 	nbdrig_start(&s,
 		"nbdkit -f --filter=error memory 1M error=ESHUTDOWN "
