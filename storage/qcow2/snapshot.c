@@ -25,9 +25,10 @@
 struct change {
 	struct qcow2 *q;
 	struct qshadow s;
-	struct qheader h; /* as it shall be; strings are q->h's */
-	uint64_t *l1;     /* the active one that shall be */
-	uint8_t *buf;     /* of a cluster */
+	struct qheader h;     /* as it shall be; strings are q->h's */
+	uint64_t *l1;         /* the active one that shall be */
+	uint8_t *buf;         /* of a cluster */
+	uint64_t snaps_bytes; /* of the table that shall be */
 };
 
 /* --- finding -------------------------------------------------------------- */
@@ -95,6 +96,7 @@ static int begin(struct change *c, struct qcow2 *q, struct err *e)
 	if (r)
 		return r;
 	c->h = q->h;
+	c->snaps_bytes = q->snaps_bytes;
 	c->buf = malloc(q->cluster_size);
 	r = c->buf ? qshadow_begin(&c->s, q) : -ENOMEM;
 	if (!r)
@@ -225,6 +227,7 @@ static int new_list(struct change *c, const struct qsnap *list, uint32_t n)
 	free(buf);
 	c->h.snapshots_offset = host;
 	c->h.nsnapshots = n;
+	c->snaps_bytes = len;
 	return r ? r : end_table(c, q->h.snapshots_offset, q->snaps_bytes);
 }
 
@@ -253,6 +256,7 @@ static int commit(struct change *c, struct err *e)
 		q->l1_dirty = dirty;
 		q->l1_any_dirty = false;
 	}
+	q->snaps_bytes = c->snaps_bytes;
 	free(c->buf);
 	return 0;
 }
@@ -580,38 +584,20 @@ static int revert_tables(struct change *c, const struct qsnap *s)
 	return r ? r : new_active(c, n);
 }
 
-/* Nobody needs what was active any more. Most of it may be shared. */
-static void free_tree(struct qcow2 *q, const uint64_t *l1, uint32_t n)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; i < n && !r; i++) {
-		r = l1[i] ? qtree_free(q, l1[i]) : 0;
-		if (!r && !list_empty(&q->pending))
-			r = qcommit_if_full(q);
-	}
-}
-
 static int revert(struct qcow2 *q, const struct qsnap *s, struct err *e)
 {
-	uint32_t n = q->h.l1_entries;
-	uint64_t *was;
 	struct change c;
 	int r = begin(&c, q, e);
 
 	if (r)
 		return r;
-	was = calloc((size_t)n + 1, sizeof(*was));
-	if (!was)
-		return fail(&c, -ENOMEM, "reverting to a snapshot", e);
-	memcpy(was, q->l1, (size_t)n * sizeof(*was));
 	c.h.size = size_down(s->s.size, 512);
-	r = revert_tables(&c, s);
-	r = r ? fail(&c, r, "reverting to a snapshot", e) : commit(&c, e);
+	/* down before up, so that narrow counts do */
+	for (uint32_t i = 0; i < q->h.l1_entries && !r; i++)
+		r = drop_table(&c, q->l1[i]);
 	if (!r)
-		free_tree(q, was, n);
-	free(was);
-	return r;
+		r = revert_tables(&c, s);
+	return r ? fail(&c, r, "reverting to a snapshot", e) : commit(&c, e);
 }
 
 /* --- verbs ---------------------------------------------------------------- */
