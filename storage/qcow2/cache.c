@@ -88,6 +88,13 @@ static void qcache_hash(struct qcache *c, struct qslice *s)
 	c->count++;
 }
 
+/* Who holds nothing may hold anything. */
+static void qcache_spare(struct qcache *c, struct qslice *s)
+{
+	s->hash_next = c->spare;
+	c->spare = s;
+}
+
 /* Out of the hash and of every list. Without pins it holds nothing now. */
 static void qcache_unhash(struct qcache *c, struct qslice *s)
 {
@@ -103,16 +110,25 @@ static void qcache_unhash(struct qcache *c, struct qslice *s)
 		c->ndirty--;
 	s->dirty = false;
 	list_del(&s->lru);
-	if (!s->pins) {
-		s->hash_next = c->spare;
-		c->spare = s;
-	}
+	if (!s->pins)
+		qcache_spare(c, s);
 }
 
 /* --- room --- */
 
-/* Make some spare slices. 0 or -ENOMEM. */
-static int qcache_add_slab(struct qcache *c)
+static struct qslice *qslab_slice(const struct qcache *c, struct qslab *slab,
+	uint32_t i)
+{
+	struct qslice *s = &slab->slices[i];
+
+	s->data = slab->data + (size_t)i * c->slice_bytes;
+	list_init(&s->lru);
+	fiber_queue_init(&s->waiters);
+	return s;
+}
+
+/* Make some spare slices and take one of them. NULL = no memory. */
+static struct qslice *qcache_add_slab(struct qcache *c)
 {
 	uint32_t n = QSLAB_BYTES / c->slice_bytes;
 	struct qslab *slab;
@@ -120,24 +136,17 @@ static int qcache_add_slab(struct qcache *c)
 
 	slab = calloc(1, sizeof(*slab) + n * sizeof(slab->slices[0]));
 	if (!slab)
-		return -ENOMEM;
+		return NULL;
 	if (posix_memalign(&data, QSLICE_BYTES, QSLAB_BYTES)) {
 		free(slab);
-		return -ENOMEM;
+		return NULL;
 	}
 	slab->data = data;
 	slab->next = c->slabs;
 	c->slabs = slab;
-	for (uint32_t i = n; i--;) {
-		struct qslice *s = &slab->slices[i];
-
-		s->data = slab->data + (size_t)i * c->slice_bytes;
-		list_init(&s->lru);
-		fiber_queue_init(&s->waiters);
-		s->hash_next = c->spare;
-		c->spare = s;
-	}
-	return 0;
+	for (uint32_t i = n; --i;)
+		qcache_spare(c, qslab_slice(c, slab, i));
+	return qslab_slice(c, slab, 0);
 }
 
 /* Give up slices that nobody needs until there are fewer than max. */
@@ -162,10 +171,13 @@ static struct qslice *qcache_take(struct qcache *c, uint64_t offset)
 	struct qslice *s;
 
 	qcache_make_room(c);
-	if (!c->spare && qcache_add_slab(c))
-		return NULL;
 	s = c->spare;
-	c->spare = s->hash_next;
+	if (s)
+		c->spare = s->hash_next;
+	else
+		s = qcache_add_slab(c);
+	if (!s)
+		return NULL;
 	s->offset = offset;
 	s->pins = 1;
 	s->err = 0;
@@ -228,12 +240,10 @@ void qcache_put(struct qcache *c, struct qslice *s)
 {
 	if (--s->pins)
 		return;
-	if (!s->hashed) {
-		s->hash_next = c->spare;
-		c->spare = s;
-	} else if (!s->dirty) {
+	if (!s->hashed)
+		qcache_spare(c, s);
+	else if (!s->dirty)
 		list_add_tail(&c->lru, &s->lru);
-	}
 }
 
 /* Read s, which the caller has pinned, and tell who waits for it. */

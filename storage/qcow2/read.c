@@ -387,22 +387,36 @@ static void qread_apart(struct qcow2 *q, struct blk_req *whole, unsigned slot)
 	qread_drop(rd, r);
 }
 
+/* The one that has all of run m, which is r's; NULL = it reads as zeros, or
+ * only some of it does: *apart. */
+static struct node *qread_child_of(struct qcow2 *q, const struct blk_req *r,
+	const struct qmap *m, bool *apart)
+{
+	*apart = m->kind == QMAP_COMPRESSED;
+	if (m->kind == QMAP_DATA)
+		return q->data;
+	if (m->kind != QMAP_NONE || !q->backing)
+		return NULL;
+	*apart = !size_in(r->offset, r->len, node_size(q->backing));
+	return q->backing;
+}
+
 void qread_submit(struct qcow2 *q, struct blk_req *r)
 {
 	unsigned slot = qdirect_begin(q);
+	struct node *child = NULL;
 	struct qmap m;
-	int err = qmap_peek(q, r->offset, r->len, &m);
+	bool apart = qmap_peek(q, r->offset, r->len, &m) || m.len != r->len;
 
-	if (err || m.len != r->len || m.kind == QMAP_COMPRESSED)
+	if (!apart)
+		child = qread_child_of(q, r, &m, &apart);
+	if (apart)
 		qread_apart(q, r, slot);
-	else if (m.kind == QMAP_DATA)
-		qread_whole(q, r, q->data, m.host, slot);
-	else if (m.kind == QMAP_ZERO || !q->backing)
-		qread_zeros(q, r, slot);
-	else if (size_in(r->offset, r->len, node_size(q->backing)))
-		qread_whole(q, r, q->backing, r->offset, slot);
+	else if (child)
+		qread_whole(q, r, child,
+			m.kind == QMAP_DATA ? m.host : r->offset, slot);
 	else
-		qread_apart(q, r, slot);
+		qread_zeros(q, r, slot);
 }
 
 int qread(struct qcow2 *q, uint64_t offset, void *buf, uint64_t len)

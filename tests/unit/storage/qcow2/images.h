@@ -28,8 +28,8 @@ uint64_t images_dice(uint64_t *seed, uint64_t below);
 void images_create(const char *name, const char *options, uint64_t size);
 
 /*
- * n random changes by qemu-io: writes, zero writes, discards, compressed
- * writes (cluster = 0: none), of at most max bytes each.
+ * Compressed writes (cluster = 0: none), then n random changes: writes, zero
+ * writes, discards; of at most max bytes each. By qemu-io.
  */
 void images_scribble(const char *name, uint64_t size, uint32_t cluster,
 	uint64_t max, unsigned n, uint64_t *seed);
