@@ -21,7 +21,7 @@
 /* Small: in streams tables lie between grains, and a bad sector should not
  * take the second copy of a table with it. */
 #define TABLE_PIECE 4096
-#define GRAINS_MAX        (UINT64_C(4) << 20)
+#define GRAINS_MAX  (UINT64_C(4) << 20)
 
 struct extent {
 	enum vmdk_extent_kind kind;

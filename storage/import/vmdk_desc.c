@@ -311,7 +311,7 @@ static int parse_line(struct parser *p, char *line)
 	eq = strchr(line, '=');
 	if (!eq)
 		return bad_line(p, "neither a value nor an extent");
-	return parse_key(p, line, eq);
+	return parse_key(p, line + (w.s - line), eq);
 }
 
 static int parse_lines(struct parser *p, const char *text, size_t len)

@@ -39,9 +39,9 @@ void imp_raw(const char *name, uint64_t size, unsigned seed)
 		}
 		len = len < size - at ? len : size - at;
 		for (uint64_t i = 0; i < len; i++)
-			buf[i] = kind < 25 ? (uint8_t)random() :
-				kind < 35  ? (uint8_t)(1 + kind) :
-					     0;
+			buf[i] = kind < 25   ? (uint8_t)random()
+				 : kind < 35 ? (uint8_t)(1 + kind)
+					     : 0;
 		if (kind < 40)
 			ck_assert_int_eq(pwrite(fd, buf, len, (off_t)at),
 				(ssize_t)len);
@@ -310,8 +310,9 @@ static uint64_t status_all(struct node *n, const uint8_t *raw, uint64_t size)
 		ck_assert(x.len > 0 && x.len <= size - at);
 		ck_assert(x.zero || x.data);
 		for (uint64_t i = 0; x.zero && i < x.len; i++)
-			ck_assert_msg(!raw[at + i], "not zero at %llu",
-				(unsigned long long)(at + i));
+			if (raw[at + i]) /* an assert a byte takes minutes */
+				ck_abort_msg("not zero at %llu",
+					(unsigned long long)(at + i));
 		zeros += x.zero ? x.len : 0;
 		at += x.len;
 	}

@@ -10,6 +10,7 @@
 #include "storage/core/ctx.h"
 #include "storage/core/sync.h"
 #include "storage/import/import.h"
+
 #include "tests/unit/storage/memnode.h"
 #include "tests/unit/storage/rig.h"
 #include "tests/unit/suite.h"

@@ -20,22 +20,19 @@ static void round_trip(const char *options, uint64_t size, bool sparse)
 	imp_close(n);
 }
 
-START_TEST(a_dynamic_image_reads_as_its_source)
-{
+START_TEST (a_dynamic_image_reads_as_its_source) {
 	round_trip("", 20 * MiB + 512, true);
 	round_trip("", 15 * MiB, true);
 	round_trip("", 512, false);
 }
 END_TEST
 
-START_TEST(a_static_image_reads_as_its_source)
-{
+START_TEST (a_static_image_reads_as_its_source) {
 	round_trip("static=on", 11 * MiB + 3 * 512, false);
 }
 END_TEST
 
-START_TEST(reads_wait_for_the_file)
-{
+START_TEST (reads_wait_for_the_file) {
 	imp_async = true;
 	round_trip("", 12 * MiB + 512, true);
 }
@@ -68,8 +65,7 @@ static struct node *small_vdi(uint8_t **bytes)
 	return n;
 }
 
-START_TEST(blocks_are_found_by_the_table)
-{
+START_TEST (blocks_are_found_by_the_table) {
 	uint8_t *b, buf[4 * 4096], *want = calloc(1, sizeof(buf));
 	struct node *n = imp_open(BLK_VDI, small_vdi(&b));
 	struct blk_extent x;
@@ -91,8 +87,7 @@ START_TEST(blocks_are_found_by_the_table)
 }
 END_TEST
 
-START_TEST(an_image_is_never_written)
-{
+START_TEST (an_image_is_never_written) {
 	uint8_t *b, buf[512] = { 0 };
 	struct node *n = imp_open(BLK_VDI, small_vdi(&b));
 
@@ -104,8 +99,7 @@ START_TEST(an_image_is_never_written)
 }
 END_TEST
 
-START_TEST(a_block_past_the_end_is_an_error)
-{
+START_TEST (a_block_past_the_end_is_an_error) {
 	uint8_t *b, buf[4096];
 	struct node *n;
 	struct blk_extent x;
@@ -120,8 +114,7 @@ START_TEST(a_block_past_the_end_is_an_error)
 }
 END_TEST
 
-START_TEST(an_error_of_the_file_reaches_the_request)
-{
+START_TEST (an_error_of_the_file_reaches_the_request) {
 	uint8_t *b, buf[4096];
 	struct node *f = small_vdi(&b), *n = imp_open(BLK_VDI, f);
 
@@ -146,8 +139,7 @@ static void refused(unsigned at, unsigned width, uint64_t v, int code,
 	imp_fails(BLK_VDI, f, code, has);
 }
 
-START_TEST(damaged_headers_are_refused)
-{
+START_TEST (damaged_headers_are_refused) {
 	refused(0x40, 4, 0xbeda107e, EINVAL, "not a VDI");
 	refused(0x44, 4, 0x00010002, ENOTSUP, "version 1.2");
 	refused(0x44, 4, 0x00000001, ENOTSUP, "version 0.1");
@@ -171,8 +163,7 @@ START_TEST(damaged_headers_are_refused)
 }
 END_TEST
 
-START_TEST(differencing_images_are_refused_by_name)
-{
+START_TEST (differencing_images_are_refused_by_name) {
 	refused(0x4c, 4, 4, ENOTSUP, "differencing VDI");
 	refused(0x4c, 4, 3, ENOTSUP, "differencing VDI");
 	refused(0x1a8, 4, 1, ENOTSUP, "differencing VDI");
@@ -180,8 +171,7 @@ START_TEST(differencing_images_are_refused_by_name)
 }
 END_TEST
 
-START_TEST(short_files_and_read_errors_are_refused)
-{
+START_TEST (short_files_and_read_errors_are_refused) {
 	struct node *f = memnode_new(rig_ctx(), "empty.vdi", 0);
 	uint8_t *b;
 
@@ -192,8 +182,7 @@ START_TEST(short_files_and_read_errors_are_refused)
 }
 END_TEST
 
-START_TEST(the_signature_is_the_probe)
-{
+START_TEST (the_signature_is_the_probe) {
 	uint8_t head[512] = { 0 };
 
 	ck_assert(!vdi_probe(head, sizeof(head)));

@@ -28,34 +28,29 @@ static void round_trip(const char *subformat, uint64_t size)
 	imp_close(n);
 }
 
-START_TEST(a_monolithic_sparse_image_reads_as_its_source)
-{
+START_TEST (a_monolithic_sparse_image_reads_as_its_source) {
 	round_trip("monolithicSparse", 40 * MiB + 512);
 	round_trip("monolithicSparse", 3 * MiB + 7 * 512);
 }
 END_TEST
 
-START_TEST(a_stream_optimized_image_reads_as_its_source)
-{
+START_TEST (a_stream_optimized_image_reads_as_its_source) {
 	round_trip("streamOptimized", 20 * MiB + 512);
 }
 END_TEST
 
-START_TEST(a_flat_image_reads_as_its_source)
-{
+START_TEST (a_flat_image_reads_as_its_source) {
 	round_trip("monolithicFlat", 9 * MiB + 3 * 512);
 }
 END_TEST
 
-START_TEST(split_images_read_as_their_source)
-{
+START_TEST (split_images_read_as_their_source) {
 	round_trip("twoGbMaxExtentSparse", 12 * MiB + 512);
 	round_trip("twoGbMaxExtentFlat", 12 * MiB + 512);
 }
 END_TEST
 
-START_TEST(zeroed_grains_read_as_zeros)
-{
+START_TEST (zeroed_grains_read_as_zeros) {
 	imp_raw("raw", 20 * MiB, 7);
 	imp_convert("raw", "vmdk", "zeroed_grain=on", "a.vmdk");
 	rig_sh("qemu-io -f vmdk -c 'write -P 7 1M 1M' -c 'write -z 1M 512k' "
@@ -75,8 +70,7 @@ START_TEST(zeroed_grains_read_as_zeros)
 }
 END_TEST
 
-START_TEST(reads_wait_for_the_files)
-{
+START_TEST (reads_wait_for_the_files) {
 	imp_async = true;
 	round_trip("twoGbMaxExtentSparse", 20 * MiB);
 	round_trip("streamOptimized", 9 * MiB + 512);
@@ -94,8 +88,7 @@ static struct node *text_node(const char *text)
 	"# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n"        \
 	"createType=\"custom\"\n"
 
-START_TEST(extents_of_all_kinds_follow_each_other)
-{
+START_TEST (extents_of_all_kinds_follow_each_other) {
 	uint64_t size;
 	uint8_t *raw, *buf = malloc(3 * MiB), *want = calloc(1, 3 * MiB);
 	struct blk_extent x;
@@ -127,8 +120,7 @@ START_TEST(extents_of_all_kinds_follow_each_other)
 }
 END_TEST
 
-START_TEST(a_vmfs_disk_is_a_flat_file)
-{
+START_TEST (a_vmfs_disk_is_a_flat_file) {
 	struct node *n;
 
 	imp_raw("x-flat.vmdk", 5 * MiB, 3);
@@ -144,17 +136,16 @@ START_TEST(a_vmfs_disk_is_a_flat_file)
 }
 END_TEST
 
-START_TEST(extents_that_do_not_fit_are_refused)
-{
+START_TEST (extents_that_do_not_fit_are_refused) {
 	rig_file("short", 4096);
 	imp_fails(BLK_VMDK, text_node(HEAD "RW 9 FLAT \"short\" 0\n"), EINVAL,
 		"short: it is shorter");
 	imp_fails(BLK_VMDK, text_node(HEAD "RW 8 FLAT \"short\" 1\n"), EINVAL,
 		"short: it is shorter");
-	imp_fails(BLK_VMDK, text_node(HEAD "RW 8 FLAT \"absent\" 0\n"),
-		ENOENT, "extent \"absent\" of d.vmdk: absent: cannot open");
-	imp_fails(BLK_VMDK, text_node(HEAD "RW 8 SPARSE \"short\"\n"),
-		EINVAL, "not a sparse VMDK extent");
+	imp_fails(BLK_VMDK, text_node(HEAD "RW 8 FLAT \"absent\" 0\n"), ENOENT,
+		"extent \"absent\" of d.vmdk: absent: cannot open");
+	imp_fails(BLK_VMDK, text_node(HEAD "RW 8 SPARSE \"short\"\n"), EINVAL,
+		"not a sparse VMDK extent");
 	imp_raw("one", 1 * MiB, 1);
 	imp_convert("one", "vmdk", "", "one.vmdk");
 	imp_fails(BLK_VMDK, text_node(HEAD "RW 2049 SPARSE \"one.vmdk\"\n"),
@@ -175,12 +166,12 @@ END_TEST
  * tables 17 and 18, grains from sector 24 on. The disk has 7 grains and one
  * sector. Grain n holds 'a' + n; 1 is none, 2 is a zeroed one.
  */
-#define GRAIN	     4096
-#define SMALL_SIZE   (7 * GRAIN + SECTOR)
-#define TABLE(n)     ((17 + (n)) * SECTOR)
-#define TABLE2(n)    ((9 + (n)) * SECTOR)
-#define GRAIN_AT(n)  ((24 + 8 * (n)) * SECTOR)
-#define FILE_SIZE    (GRAIN_AT(8))
+#define GRAIN       4096
+#define SMALL_SIZE  (7 * GRAIN + SECTOR)
+#define TABLE(n)    ((17 + (n)) * SECTOR)
+#define TABLE2(n)   ((9 + (n)) * SECTOR)
+#define GRAIN_AT(n) ((24 + 8 * (n)) * SECTOR)
+#define FILE_SIZE   (GRAIN_AT(8))
 #define DESC_TEXT                                                              \
 	"# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\n"                   \
 	"createType=\"monolithicSparse\"\nRW 57 SPARSE \"small.vmdk\"\n"
@@ -191,9 +182,9 @@ static void small_dir(uint8_t *b, unsigned dir, unsigned table)
 	put_le32(b + dir * SECTOR + 4, table + 1);
 	for (uint32_t i = 0; i < 8; i++)
 		put_le32(b + (table + i / 4) * SECTOR + i % 4 * 4,
-			i == 1	       ? 0 :
-				i == 2 ? 1 :
-					 24 + 8 * i);
+			i == 1   ? 0
+			: i == 2 ? 1
+				 : 24 + 8 * i);
 }
 
 static void small_header(uint8_t *b, uint32_t flags, const char *text)
@@ -247,8 +238,7 @@ static void small_reads(struct node *f)
 	imp_close(n);
 }
 
-START_TEST(grains_are_found_by_the_tables)
-{
+START_TEST (grains_are_found_by_the_tables) {
 	struct blk_extent x;
 	struct node *n;
 	uint8_t *b;
@@ -268,8 +258,7 @@ START_TEST(grains_are_found_by_the_tables)
 }
 END_TEST
 
-START_TEST(grains_side_by_side_are_read_as_one)
-{
+START_TEST (grains_side_by_side_are_read_as_one) {
 	uint8_t *b, buf[4 * GRAIN];
 	struct node *f = small_vmdk(&b), *n = imp_open(BLK_VMDK, f);
 	uint64_t before;
@@ -283,8 +272,7 @@ START_TEST(grains_side_by_side_are_read_as_one)
 }
 END_TEST
 
-START_TEST(the_second_directory_serves_where_the_first_is_damaged)
-{
+START_TEST (the_second_directory_serves_where_the_first_is_damaged) {
 	struct node *f;
 	uint8_t *b;
 
@@ -306,13 +294,12 @@ static int broken_sector(void *arg, const struct blk_req *r)
 {
 	(void)arg;
 	return r->op == BLK_READ && r->offset <= broken_at &&
-			r->offset + r->len > broken_at ?
-		-EIO :
-		0;
+			       r->offset + r->len > broken_at
+		       ? -EIO
+		       : 0;
 }
 
-START_TEST(the_second_directory_serves_where_the_first_is_unreadable)
-{
+START_TEST (the_second_directory_serves_where_the_first_is_unreadable) {
 	uint8_t *b;
 	struct node *f = small_vmdk(&b);
 
@@ -326,8 +313,7 @@ START_TEST(the_second_directory_serves_where_the_first_is_unreadable)
 }
 END_TEST
 
-START_TEST(with_both_tables_damaged_the_read_fails)
-{
+START_TEST (with_both_tables_damaged_the_read_fails) {
 	uint8_t *b, buf[GRAIN];
 	struct node *f = small_vmdk(&b), *n;
 
@@ -341,8 +327,7 @@ START_TEST(with_both_tables_damaged_the_read_fails)
 }
 END_TEST
 
-START_TEST(with_both_directories_damaged_it_does_not_open)
-{
+START_TEST (with_both_directories_damaged_it_does_not_open) {
 	struct node *f;
 	uint8_t *b;
 
@@ -361,8 +346,7 @@ START_TEST(with_both_directories_damaged_it_does_not_open)
 }
 END_TEST
 
-START_TEST(a_file_that_is_cut_off_fails_where_it_is)
-{
+START_TEST (a_file_that_is_cut_off_fails_where_it_is) {
 	uint8_t *b, buf[GRAIN];
 	struct node *full = small_vmdk(&b);
 	struct node *n = imp_open(BLK_VMDK,
@@ -385,8 +369,7 @@ static void refused(unsigned at, unsigned width, uint64_t v, int code,
 	imp_fails(BLK_VMDK, f, code, has);
 }
 
-START_TEST(damaged_headers_are_refused)
-{
+START_TEST (damaged_headers_are_refused) {
 	refused(0, 4, 0x44574f43, ENOTSUP, "COWD");
 	refused(0, 4, 0, EINVAL, "not a VMDK");
 	refused(4, 4, 0, ENOTSUP, "version 0");
@@ -417,8 +400,7 @@ START_TEST(damaged_headers_are_refused)
 }
 END_TEST
 
-START_TEST(an_embedded_descriptor_names_the_one_file)
-{
+START_TEST (an_embedded_descriptor_names_the_one_file) {
 	uint8_t *b;
 	struct node *f = small_vmdk(&b);
 	char *text = (char *)b + SECTOR;
@@ -433,8 +415,7 @@ START_TEST(an_embedded_descriptor_names_the_one_file)
 }
 END_TEST
 
-START_TEST(other_files_are_not_opened_without_leave)
-{
+START_TEST (other_files_are_not_opened_without_leave) {
 	const char *text = HEAD "RW 8 FLAT \"secret\" 0\n";
 	struct import_open io = { .file = text_node(text) };
 	struct node *n = NULL;
@@ -521,8 +502,7 @@ static struct node *stream_node(struct stream *s)
 	return f;
 }
 
-START_TEST(a_stream_has_its_directory_behind_it)
-{
+START_TEST (a_stream_has_its_directory_behind_it) {
 	struct stream s;
 
 	stream_make(&s);
@@ -533,8 +513,7 @@ START_TEST(a_stream_has_its_directory_behind_it)
 }
 END_TEST
 
-START_TEST(a_stream_reads_in_parts_of_grains)
-{
+START_TEST (a_stream_reads_in_parts_of_grains) {
 	struct stream s;
 	struct node *f, *n;
 	uint8_t buf[SECTOR];
@@ -546,8 +525,8 @@ START_TEST(a_stream_reads_in_parts_of_grains)
 	for (int i = 0; i < SMALL_SIZE / SECTOR; i++) {
 		int g = i / 8;
 
-		ck_assert_int_eq(imp_rw(n, BLK_READ, (uint64_t)i * SECTOR,
-					 buf, SECTOR),
+		ck_assert_int_eq(imp_rw(n, BLK_READ, (uint64_t)i * SECTOR, buf,
+					 SECTOR),
 			0);
 		ck_assert_int_eq(buf[7], g == 1 || g == 2 ? 0 : 'a' + g);
 	}
@@ -559,8 +538,7 @@ START_TEST(a_stream_reads_in_parts_of_grains)
 }
 END_TEST
 
-START_TEST(status_of_a_stream_tells_what_is_packed)
-{
+START_TEST (status_of_a_stream_tells_what_is_packed) {
 	struct stream s;
 	struct blk_extent x;
 	struct node *n;
@@ -581,8 +559,7 @@ START_TEST(status_of_a_stream_tells_what_is_packed)
 }
 END_TEST
 
-START_TEST(a_stream_without_its_footer_is_not_complete)
-{
+START_TEST (a_stream_without_its_footer_is_not_complete) {
 	struct stream s;
 
 	stream_make(&s);
@@ -615,8 +592,7 @@ static void grain_fails(struct stream *s)
 	imp_close(n);
 }
 
-START_TEST(damaged_packed_grains_fail)
-{
+START_TEST (damaged_packed_grains_fail) {
 	struct stream s;
 
 	stream_make(&s); /* not its own */
@@ -640,8 +616,7 @@ START_TEST(damaged_packed_grains_fail)
 }
 END_TEST
 
-START_TEST(a_grain_that_packs_badly_is_read_in_two)
-{
+START_TEST (a_grain_that_packs_badly_is_read_in_two) {
 	/* random bytes do not get smaller; the first guess is */
 	round_trip("streamOptimized", 2 * MiB);
 	imp_raw("raw", 64 * KiB, 11);
@@ -654,8 +629,7 @@ START_TEST(a_grain_that_packs_badly_is_read_in_two)
 }
 END_TEST
 
-START_TEST(the_probe_knows_both_kinds)
-{
+START_TEST (the_probe_knows_both_kinds) {
 	ck_assert(vmdk_probe("KDMV\1\0\0\0", 8));
 	ck_assert(vmdk_probe("COWD\1\0\0\0", 8));
 	ck_assert(vmdk_probe("# Disk DescriptorFile\n", 22));
@@ -671,8 +645,8 @@ RIG_SUITE("import_vmdk", a_monolithic_sparse_image_reads_as_its_source,
 	a_flat_image_reads_as_its_source, split_images_read_as_their_source,
 	zeroed_grains_read_as_zeros, reads_wait_for_the_files,
 	extents_of_all_kinds_follow_each_other, a_vmfs_disk_is_a_flat_file,
-	extents_that_do_not_fit_are_refused,
-	grains_are_found_by_the_tables, grains_side_by_side_are_read_as_one,
+	extents_that_do_not_fit_are_refused, grains_are_found_by_the_tables,
+	grains_side_by_side_are_read_as_one,
 	the_second_directory_serves_where_the_first_is_damaged,
 	the_second_directory_serves_where_the_first_is_unreadable,
 	with_both_tables_damaged_the_read_fails,
@@ -680,9 +654,7 @@ RIG_SUITE("import_vmdk", a_monolithic_sparse_image_reads_as_its_source,
 	a_file_that_is_cut_off_fails_where_it_is, damaged_headers_are_refused,
 	an_embedded_descriptor_names_the_one_file,
 	other_files_are_not_opened_without_leave,
-	a_stream_has_its_directory_behind_it,
-	a_stream_reads_in_parts_of_grains,
+	a_stream_has_its_directory_behind_it, a_stream_reads_in_parts_of_grains,
 	status_of_a_stream_tells_what_is_packed,
-	a_stream_without_its_footer_is_not_complete,
-	damaged_packed_grains_fail, a_grain_that_packs_badly_is_read_in_two,
-	the_probe_knows_both_kinds)
+	a_stream_without_its_footer_is_not_complete, damaged_packed_grains_fail,
+	a_grain_that_packs_badly_is_read_in_two, the_probe_knows_both_kinds)
