@@ -10,6 +10,7 @@
 
 #include "vm/base/sizes.h"
 
+#include "tests/unit/storage/qcow2/crash.h"
 #include "tests/unit/storage/qcow2/damage.h"
 
 /* --- verbs ---------------------------------------------------------------- */
@@ -327,6 +328,141 @@ START_TEST (narrow_refcounts_refuse_and_stay) {
 }
 END_TEST
 
-QT_SUITE("qcow2 snapshots", revert_brings_back_what_was,
+/* --- power loss ----------------------------------------------------------- */
+
+/* What may be read after a crash: as before, or as after. */
+struct outcome {
+	const uint8_t *before, *after;
+	unsigned seen_before, seen_after, n;
+	bool lazy;
+};
+
+static void after_crash(void *arg, struct node *image)
+{
+	struct outcome *o = arg;
+	struct qcow2_check found;
+	struct node *n;
+	uint64_t size;
+	uint8_t *now;
+
+	damage_check(image, QCOW2_REPAIR_NONE, &found);
+	ck_assert_uint_eq(found.errors, 0);
+	ck_assert_msg(o->lazy || !found.corruptions, "%s", damage_told);
+	if (o->n++ % 16 == 0) { /* ours agrees with qemu-img's */
+		struct qcow2_check theirs;
+
+		damage_qemu_check(image, &theirs);
+		ck_assert_uint_eq(found.corruptions, theirs.corruptions);
+		ck_assert_uint_eq(found.leaks, theirs.leaks);
+	}
+	now = damage_content(image, &size);
+	if (!memcmp(now, o->before, size))
+		o->seen_before++;
+	else if (!memcmp(now, o->after, size))
+		o->seen_after++;
+	else
+		ck_abort_msg("neither what was nor what was to be");
+	free(now);
+	n = qt_opened(image);
+	ck_assert_int_eq(qt_close(n), 0);
+}
+
+static void crash_in(struct node *n, struct node *file, verb fn,
+	const char *name, const uint8_t *after, bool lazy)
+{
+	uint8_t *before = read_all(n);
+	struct outcome o = { before, after ? after : before, .lazy = lazy };
+	struct crash *c;
+
+	ck_assert_int_eq(qt_io(n, BLK_FLUSH, 0, 0, NULL, 0), 0);
+	c = crash_begin(file);
+	ok(n, fn, name);
+	ck_assert_uint_gt(crash_each(c, 60, after_crash, &o), 5);
+	ck_assert_uint_gt(o.seen_before, 0);
+	if (after)
+		ck_assert_uint_gt(o.seen_after, 0);
+	crash_end(c);
+	free(before);
+}
+
+START_TEST (no_crash_leaves_more_than_leaks) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		bool lazy = strstr(options[i], "lazy") != NULL;
+		struct node *file, *n;
+		uint8_t *one;
+
+		if (strstr(options[i], "=2M"))
+			continue; /* nothing new, and slow */
+		file = damage_make(options[i], 1 * MiB, 0, 1);
+		n = qt_opened(file);
+		scribble(n, 1, 10);
+		one = read_all(n);
+		crash_in(n, file, qcow2_snapshot_create, "one", NULL, lazy);
+		scribble(n, 2, 5);
+		crash_in(n, file, qcow2_snapshot_create, "two", NULL, lazy);
+		scribble(n, 3, 5);
+		crash_in(n, file, qcow2_snapshot_revert, "one", one, lazy);
+		crash_in(n, file, qcow2_snapshot_delete, "two", NULL, lazy);
+		scribble(n, 4, 5);
+		crash_in(n, file, qcow2_snapshot_delete, "one", NULL, lazy);
+		ck_assert_int_eq(qt_close(n), 0);
+		qt_check(file);
+		free(one);
+	}
+}
+END_TEST
+
+/* --- errors --------------------------------------------------------------- */
+
+/* The verb fails at the k-th request of a kind, for each k; then the image is
+ * as it was and it works. */
+static void errors_in(struct node *n, struct node *file, verb fn,
+	const char *name, enum blk_op op)
+{
+	uint8_t *before = read_all(n);
+	unsigned k;
+
+	ck_assert_int_eq(qt_io(n, BLK_FLUSH, 0, 0, NULL, 0), 0);
+	for (k = 0; k < 10000; k += k < 20 ? 1 : k / 4) {
+		struct verb_call c = { .fn = fn, .n = n, .name = name };
+		int r;
+
+		memnode_fail_once(file, op, k, EIO);
+		r = qt_run(verb_fn, &c);
+		memnode_fail_once(file, op, 0, 0);
+		if (!r)
+			break;
+		ck_assert_int_eq(r, -EIO);
+		ck_assert_ptr_nonnull(strstr(c.e.msg, n->path));
+		sound(n, file);
+		same(n, before);
+	}
+	ck_assert_uint_lt(k, 10000);
+	sound(n, file);
+	free(before);
+}
+
+START_TEST (an_error_changes_nothing) {
+	static const enum blk_op ops[] = { BLK_WRITE, BLK_READ, BLK_FLUSH };
+
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+		struct node *file =
+			damage_make("cluster_size=512", 512 * KiB, 0, 1);
+		struct node *n = qt_opened(file);
+
+		scribble(n, 1, 5);
+		errors_in(n, file, qcow2_snapshot_create, "one", ops[i]);
+		scribble(n, 2, 5);
+		ok(n, qcow2_snapshot_revert, "one");
+		scribble(n, 3, 5);
+		errors_in(n, file, qcow2_snapshot_delete, "one", ops[i]);
+		ck_assert_int_eq(qt_close(n), 0);
+		qt_check(file);
+	}
+}
+END_TEST
+
+QT_SUITE("qcow2 snapshots", no_crash_leaves_more_than_leaks,
+	an_error_changes_nothing, revert_brings_back_what_was,
 	qemu_uses_our_snapshots, snapshots_of_qemu_are_used,
 	what_cannot_be_is_refused, narrow_refcounts_refuse_and_stay)
