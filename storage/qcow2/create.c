@@ -371,7 +371,7 @@ int qcow2_create(struct node *file, struct node *data,
 	const struct qcow2_create *o, struct err *e)
 {
 	struct creation c = { .file = file, .data = data, .o = o };
-	uint64_t room = node_size(file);
+	uint64_t room = node_size(file), need;
 	int rc = check_all(o, &c.l, e);
 
 	if (rc < 0) {
@@ -382,12 +382,11 @@ int qcow2_create(struct node *file, struct node *data,
 		return err_set(e, EINVAL, "%s: its data file is missing",
 			file->path);
 	c.fresh = !room;
-	if (!c.fresh && room < c.l.used * c.l.cluster)
+	need = c.l.used * c.l.cluster;
+	if (!c.fresh && room < need)
 		return err_set(e, ENOSPC,
-			"%s: has %llu bytes, the image needs "
-			"%llu",
-			file->path, (unsigned long long)room,
-			(unsigned long long)(c.l.used * c.l.cluster));
+			"%s: has %llu bytes, the image needs %llu", file->path,
+			(unsigned long long)room, (unsigned long long)need);
 	c.bitmap = o->backing_file ? 0 : UINT32_MAX;
 	c.buf = malloc(STEP_MAX);
 	if (!c.buf)

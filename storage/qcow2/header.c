@@ -267,34 +267,60 @@ static int check_l1(const struct qheader *h, const char *path, struct err *e)
 	return 0;
 }
 
-static int check_tables(const struct qheader *h, uint64_t file_bytes,
+/* In the order in which they are told. */
+enum { T_RT, T_L1, T_SNAPSHOTS, T_ALL };
+
+static void list_tables(const struct qheader *h, struct qtable *t)
+{
+	t[T_RT] = (struct qtable){ "refcount table", h->rt_offset,
+		(uint64_t)h->rt_clusters << h->cluster_bits };
+	t[T_L1] = (struct qtable){ "L1 table", h->l1_offset,
+		(uint64_t)h->l1_entries * 8 };
+	t[T_SNAPSHOTS] = (struct qtable){ "snapshot table", h->snapshots_offset,
+		(uint64_t)h->nsnapshots * SNAPSHOT_MIN_BYTES };
+}
+
+static int check_rt(const struct qheader *h, uint64_t file_bytes,
 	const char *path, struct err *e)
 {
-	struct qtable t[] = {
-		{ "refcount table", h->rt_offset,
-			(uint64_t)h->rt_clusters << h->cluster_bits },
-		{ "L1 table", h->l1_offset, (uint64_t)h->l1_entries * 8 },
-		{ "snapshot table", h->snapshots_offset,
-			(uint64_t)h->nsnapshots * SNAPSHOT_MIN_BYTES },
-	};
+	struct qtable t[T_ALL];
 	int rc;
 
+	list_tables(h, t);
 	if (!h->rt_clusters)
 		return qheader_bad(e, path, "it has no refcount table");
-	if (t[0].bytes > QCOW2_MAX_RT_BYTES)
+	if (t[T_RT].bytes > QCOW2_MAX_RT_BYTES)
 		return qheader_bad(e, path,
 			"the refcount table has %u clusters (at most %llu)",
 			h->rt_clusters,
 			(unsigned long long)(QCOW2_MAX_RT_BYTES >>
 					     h->cluster_bits));
+	rc = check_table(h, &t[T_RT], file_bytes, path, e);
+	if (!rc)
+		rc = check_apart(&t[T_RT], &t[T_L1], path, e);
+	if (!rc)
+		rc = check_apart(&t[T_RT], &t[T_SNAPSHOTS], path, e);
+	return rc;
+}
+
+/* All but the refcount table: without them nobody knows what the image has. */
+static int check_tables(const struct qheader *h, uint64_t file_bytes,
+	const char *path, struct err *e)
+{
+	struct qtable t[T_ALL];
+	int rc;
+
+	list_tables(h, t);
 	if (h->nsnapshots > QCOW2_MAX_SNAPSHOTS)
 		return qheader_bad(e, path, "it has %u snapshots (at most %u)",
 			h->nsnapshots, QCOW2_MAX_SNAPSHOTS);
 	rc = check_l1(h, path, e);
-	for (unsigned i = 0; i < ARRAY_LEN(t) && !rc; i++)
-		rc = check_table(h, &t[i], file_bytes, path, e);
-	for (unsigned i = 0; i < ARRAY_LEN(t) && !rc; i++)
-		rc = check_apart(&t[i], &t[(i + 1) % ARRAY_LEN(t)], path, e);
+	if (!rc)
+		rc = check_table(h, &t[T_L1], file_bytes, path, e);
+	if (!rc)
+		rc = check_table(h, &t[T_SNAPSHOTS], file_bytes, path, e);
+	if (!rc)
+		rc = check_apart(&t[T_L1], &t[T_SNAPSHOTS], path, e);
 	return rc;
 }
 
@@ -335,9 +361,31 @@ int qheader_parse(struct qheader *h, const uint8_t *buf, uint64_t len,
 
 	memset(h, 0, sizeof(*h));
 	rc = parse(h, buf, len, file_bytes, path, e);
+	if (!rc)
+		rc = check_rt(h, file_bytes, path, e);
 	if (rc < 0)
 		qheader_fini(h);
 	return rc;
+}
+
+int qheader_parse_damaged(struct qheader *h, const uint8_t *buf, uint64_t len,
+	uint64_t file_bytes, const char *path, struct err *e)
+{
+	uint64_t cluster;
+	int rc;
+
+	memset(h, 0, sizeof(*h));
+	rc = parse(h, buf, len, file_bytes, path, e);
+	if (rc < 0) {
+		qheader_fini(h);
+		return rc;
+	}
+	if (!check_rt(h, file_bytes, path, e))
+		return 0;
+	cluster = UINT64_C(1) << h->cluster_bits;
+	h->rt_offset = size_up(file_bytes, cluster) + cluster;
+	h->rt_clusters = 1;
+	return 1;
 }
 
 /* How much of the file's begin is the first cluster, as far as the first
@@ -350,7 +398,11 @@ static uint64_t first_cluster(const uint8_t *head, uint64_t file_bytes)
 	return len < file_bytes ? len : file_bytes;
 }
 
-int qheader_read(struct node *file, struct qheader *h, struct err *e)
+typedef int (*parse_fn)(struct qheader *h, const uint8_t *buf, uint64_t len,
+	uint64_t file_bytes, const char *path, struct err *e);
+
+static int read_and_parse(struct node *file, struct qheader *h, parse_fn fn,
+	struct err *e)
 {
 	uint64_t file_bytes = node_size(file), len;
 	uint8_t head[QH_V3_LEN] = { 0 }, *buf;
@@ -361,7 +413,7 @@ int qheader_read(struct node *file, struct qheader *h, struct err *e)
 	if (rc < 0)
 		return err_sys(e, -rc, "%s: reading the header", file->path);
 	if (!qcow2_probe(head, file_bytes))
-		return qheader_parse(h, head, 0, file_bytes, file->path, e);
+		return fn(h, head, 0, file_bytes, file->path, e);
 	len = first_cluster(head, file_bytes);
 	buf = malloc(len);
 	if (!buf)
@@ -370,7 +422,17 @@ int qheader_read(struct node *file, struct qheader *h, struct err *e)
 	if (rc < 0)
 		err_sys(e, -rc, "%s: reading the header", file->path);
 	else
-		rc = qheader_parse(h, buf, len, file_bytes, file->path, e);
+		rc = fn(h, buf, len, file_bytes, file->path, e);
 	free(buf);
 	return rc;
+}
+
+int qheader_read(struct node *file, struct qheader *h, struct err *e)
+{
+	return read_and_parse(file, h, qheader_parse, e);
+}
+
+int qheader_read_damaged(struct node *file, struct qheader *h, struct err *e)
+{
+	return read_and_parse(file, h, qheader_parse_damaged, e);
 }

@@ -90,6 +90,15 @@ int qheader_bad(struct err *e, const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
+ * As qheader_parse() and qheader_read() for an image that shall be checked.
+ * 1 = all is right but where the refcount table is, e says what, and h has a
+ * place behind the file's end for it, so that a repair makes a new one.
+ */
+int qheader_parse_damaged(struct qheader *h, const uint8_t *buf, uint64_t len,
+	uint64_t file_bytes, const char *path, struct err *e);
+int qheader_read_damaged(struct node *file, struct qheader *h, struct err *e);
+
+/*
  * All of the header as it goes into the first cluster: fields, extensions,
  * names. buf has cluster bytes, all overwritten up to *end. -ENOSPC.
  */

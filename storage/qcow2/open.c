@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "storage/qcow2/impl.h"
+#include "storage/qcow2/header.h"
 
 /* --- the node ------------------------------------------------------------- */
 
@@ -49,6 +49,23 @@ static void init_lists(struct qcow2 *q)
 	list_init(&q->new_blocks);
 }
 
+/* A check takes what is damaged too, and tells it once more by itself. */
+static int read_header(struct node *file, const struct qcow2_opts *o,
+	struct qheader *h, struct err *e)
+{
+	struct err damage = ERR_NONE;
+	int rc;
+
+	if (!o->for_check)
+		return qheader_read(file, h, e);
+	rc = qheader_read_damaged(file, h, &damage);
+	if (rc < 0 && e)
+		*e = damage;
+	if (rc > 0)
+		log_msg(file->log, LOG_WARN, "%s", damage.msg);
+	return rc < 0 ? rc : 0;
+}
+
 int qcow2_open(struct node *file, const struct qcow2_opts *o, struct node **out,
 	struct err *e)
 {
@@ -60,7 +77,7 @@ int qcow2_open(struct node *file, const struct qcow2_opts *o, struct node **out,
 		rc = err_sys(e, ENOMEM, "%s", file->path);
 		goto fail;
 	}
-	rc = qheader_read(file, &q->h, e);
+	rc = read_header(file, o, &q->h, e);
 	if (rc < 0)
 		goto fail;
 	rc = check_corrupt(&q->h, o, path, e);
@@ -188,6 +205,7 @@ static int read_tables(struct qcow2 *q, struct err *e)
 static int repair(struct qcow2 *q, struct err *e)
 {
 	struct qcow2_check found = { 0 };
+	uint64_t left;
 	int rc;
 
 	log_msg(q->node.log, LOG_WARN,
@@ -197,12 +215,12 @@ static int repair(struct qcow2 *q, struct err *e)
 	rc = qcow2_check(&q->node, QCOW2_REPAIR_ALL, NULL, &found, e);
 	if (rc < 0)
 		return rc;
-	if (found.corruptions || found.errors)
+	left = found.corruptions + found.errors;
+	if (left)
 		return err_set(e, EINVAL,
 			"%s: not closed cleanly, and %llu errors could not be "
 			"repaired; see `disk check`, and take it from a backup",
-			q->node.path,
-			(unsigned long long)(found.corruptions + found.errors));
+			q->node.path, (unsigned long long)left);
 	fiber_lock_take(&q->meta);
 	rc = qcommit_all(q);
 	if (!rc)
@@ -232,6 +250,14 @@ int qcow2_activate(struct node *n, struct err *e)
 			"needed beside the image",
 			n->path);
 	rc = read_tables(q, e);
+	if (rc < 0 && q->opts.for_check && rc != -ENOMEM) {
+		/* the check reads the file by itself, all else gets -EIO */
+		log_msg(n->log, LOG_WARN,
+			"%s: its tables cannot be used; only "
+			"a check can",
+			n->path);
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	q->active = true;

@@ -445,6 +445,60 @@ START_TEST (write_that_could_not_begin_can_be_repeated) {
 }
 END_TEST
 
+/* --- check ---------------------------------------------------------------- */
+
+struct check {
+	struct node *n;
+	struct qcow2_check found;
+	struct err *e;
+};
+
+static int check_fn(void *arg)
+{
+	struct check *c = arg;
+
+	return qcow2_check(c->n, QCOW2_REPAIR_ALL, NULL, &c->found, c->e);
+}
+
+/* The refcount table is somewhere else, or nowhere: only a check opens it,
+ * and makes it good again. */
+static void lost_table(struct node *file, uint64_t offset, uint32_t clusters)
+{
+	struct qcow2_opts rw = { 0 }, check = { .for_check = true };
+	struct err e = ERR_NONE;
+	struct check c = { .e = &e };
+	uint8_t *b = memnode_bytes(file, NULL);
+
+	put_be64(b + QH_RT_OFFSET, offset);
+	put_be32(b + QH_RT_CLUSTERS, clusters);
+	refused(file, &rw, EINVAL, "refcount table");
+	ck_assert_int_eq(qt_open(file, &check, &c.n, &e), 0);
+	ck_assert_int_eq(qt_run(check_fn, &c), 0);
+	ck_assert_uint_eq(c.found.corruptions, 0);
+	ck_assert_uint_gt(c.found.corruptions_fixed, 0);
+	ck_assert_int_eq(qt_close(c.n), 0);
+	qt_check(file);
+}
+
+START_TEST (lost_refcount_table_is_made_anew_by_a_check) {
+	struct node *file = new_image(), *n = qt_opened(file);
+
+	ck_assert_int_eq(write_at(n, MiB, 6), 0);
+	ck_assert_int_eq(qt_close(n), 0);
+	lost_table(file, CLUSTER, 0);
+	lost_table(file, CLUSTER, UINT32_MAX);
+	lost_table(file, 0, 1);
+	lost_table(file, 512, 1);
+	lost_table(file, UINT64_MAX - 65535, 1);
+	lost_table(file, word(file, QH_L1_OFFSET), 1);
+	n = qt_opened(file);
+	ck_assert(reads(n, MiB, 6));
+	ck_assert_int_eq(write_at(n, 2 * MiB, 7), 0);
+	ck_assert_int_eq(qt_close(n), 0);
+	qt_check(file);
+}
+END_TEST
+
 /* --- data file ------------------------------------------------------------ */
 
 struct with_data {
@@ -640,6 +694,7 @@ QT_SUITE("qcow2 open", what_is_not_written_changes_nothing,
 	corrupt_image_is_only_read, damage_that_is_met_stops_writing_for_good,
 	write_into_a_table_is_stopped, version_2_cannot_be_marked,
 	mark_that_cannot_be_written_is_logged,
-	write_that_could_not_begin_can_be_repeated, data_file_must_be_there,
+	write_that_could_not_begin_can_be_repeated,
+	lost_refcount_table_is_made_anew_by_a_check, data_file_must_be_there,
 	raw_data_file_bit_stays_when_it_is_written, backing_file_can_be_renamed,
 	wrong_backing_names_are_refused, rename_that_fails_leaves_the_old_name)
