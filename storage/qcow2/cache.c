@@ -195,7 +195,8 @@ int qcache_init(struct qcache *c, struct qcow2 *q, uint64_t max_bytes)
 	c->slice_bytes =
 		q->cluster_size < QSLICE_BYTES ? q->cluster_size : QSLICE_BYTES;
 	c->slice_bits = (unsigned)__builtin_ctz(c->slice_bytes);
-	max = max_bytes >> c->slice_bits;
+	/* a slice costs its bytes, its struct, and up to two places in hash */
+	max = max_bytes / (c->slice_bytes + sizeof(struct qslice) + 16);
 	c->max = max < 16 ? 16 : max > UINT32_MAX ? UINT32_MAX : (uint32_t)max;
 	c->hash_mask = QHASH_FIRST - 1;
 	list_init(&c->lru);
@@ -321,7 +322,7 @@ void qcache_mark_clean(struct qcache *c, struct qslice *s)
 
 void qcache_forget(struct qcache *c, uint64_t offset, uint64_t len)
 {
-	uint64_t n = (len + c->slice_bytes - 1) >> c->slice_bits;
+	uint64_t n = (len >> c->slice_bits) + !!(len & (c->slice_bytes - 1));
 
 	if (!c->hash)
 		return;

@@ -11,7 +11,9 @@
 
 #include "storage/qcow2/impl.h"
 
-#define QSTATUS_RUNS 4096u /* put together at most */
+/* Put together at most, so that others get their turn. */
+#define QSTATUS_RUNS     1024u
+#define QSTATUS_CLUSTERS (UINT64_C(1) << 18)
 
 struct qstatus {
 	struct blk_req r; /* to the backing image */
@@ -34,6 +36,10 @@ static bool qstatus_follows(const struct qmap *a, const struct qmap *b)
 static void qstatus_merge(struct qcow2 *q, uint64_t offset, uint64_t len,
 	struct qmap *m)
 {
+	uint64_t most = QSTATUS_CLUSTERS << q->cluster_bits;
+
+	if (len > most)
+		len = most;
 	for (unsigned i = 0; i < QSTATUS_RUNS && m->len < len; i++) {
 		struct qmap next;
 

@@ -19,8 +19,8 @@ static struct node *file;
 static struct qcow2 img;
 static struct qcache *cache = &img.l2;
 
-/* A file of n slices that each are full of their number. */
-static void begin(unsigned n, uint32_t cluster_size, uint64_t max)
+/* A file of n slices that each are full of their number; max are cached. */
+static void begin(unsigned n, uint32_t cluster_size, uint32_t max)
 {
 	struct err e = ERR_NONE;
 	uint8_t *bytes;
@@ -35,7 +35,11 @@ static void begin(unsigned n, uint32_t cluster_size, uint64_t max)
 	img.file = img.data = file;
 	img.cluster_size = cluster_size;
 	img.cluster_bits = (uint32_t)__builtin_ctz(cluster_size);
-	ck_assert_int_eq(qcache_init(cache, &img, max), 0);
+	ck_assert_int_eq(qcache_init(cache, &img, MiB), 0);
+	/* what a slice costs besides is counted too */
+	ck_assert_uint_gt(cache->max, MiB / cache->slice_bytes * 3 / 4);
+	ck_assert_uint_lt(cache->max, MiB / cache->slice_bytes);
+	cache->max = max;
 }
 
 static int end_fiber(void *arg)
@@ -108,7 +112,7 @@ static int read_once(void *arg)
 }
 
 START_TEST (a_slice_is_read_once) {
-	begin(8, 65536, MiB);
+	begin(8, 65536, 256);
 	run(read_once);
 	end();
 }
@@ -156,7 +160,7 @@ static int share_load(void *arg)
 }
 
 START_TEST (those_who_want_a_slice_at_once_share_the_read) {
-	begin(8, 65536, MiB);
+	begin(8, 65536, 256);
 	memnode_set_async(file, true);
 	run(share_load);
 	end();
@@ -178,7 +182,7 @@ static int fail_load(void *arg)
 }
 
 START_TEST (a_failed_read_is_told_to_all_who_wait) {
-	begin(8, 65536, MiB);
+	begin(8, 65536, 256);
 	memnode_set_async(file, true);
 	run(fail_load);
 	end();
@@ -201,8 +205,7 @@ static int fill_it(void *arg)
 }
 
 START_TEST (it_stays_in_its_bounds_and_keeps_what_is_used) {
-	begin(200, 65536, 32 * SLICE);
-	ck_assert_uint_eq(cache->max, 32);
+	begin(200, 65536, 32);
 	run(fill_it);
 	end();
 }
@@ -228,7 +231,7 @@ static int hold_some(void *arg)
 }
 
 START_TEST (what_is_held_stays_even_past_the_bounds) {
-	begin(101, 65536, 16 * SLICE);
+	begin(101, 65536, 16);
 	run(hold_some);
 	end();
 }
@@ -256,7 +259,7 @@ static int dirty_stays(void *arg)
 }
 
 START_TEST (what_is_dirty_stays_until_it_is_written) {
-	begin(101, 65536, 16 * SLICE);
+	begin(101, 65536, 16);
 	run(dirty_stays);
 	end();
 }
@@ -282,7 +285,7 @@ static int write_rows(void *arg)
 }
 
 START_TEST (neighbours_are_written_in_one_request) {
-	begin(64, 65536, MiB);
+	begin(64, 65536, 256);
 	memnode_set_async(file, true);
 	run(write_rows);
 	end();
@@ -309,7 +312,7 @@ static int write_many(void *arg)
 }
 
 START_TEST (more_is_written_than_fits_in_flight) {
-	begin(1000, 65536, 8 * MiB);
+	begin(1000, 65536, 2048);
 	memnode_set_async(file, true);
 	run(write_many);
 	end();
@@ -335,7 +338,7 @@ static int write_fails(void *arg)
 }
 
 START_TEST (what_could_not_be_written_stays_dirty) {
-	begin(64, 65536, MiB);
+	begin(64, 65536, 256);
 	memnode_set_async(file, true);
 	run(write_fails);
 	end();
@@ -367,11 +370,14 @@ static int forget_some(void *arg)
 	ck_assert_uint_eq(qcache_peek(cache, AT(4))->data[0], 4);
 	qcache_forget(cache, 0, UINT64_C(1) << 40); /* all, by the hash */
 	ck_assert_uint_eq(cache->count, 0);
+	touch(AT(4));
+	qcache_forget(cache, 0, UINT64_MAX);
+	ck_assert_uint_eq(cache->count, 0);
 	return 0;
 }
 
 START_TEST (what_is_forgotten_is_not_written_and_read_anew) {
-	begin(64, 65536, MiB);
+	begin(64, 65536, 256);
 	run(forget_some);
 	end();
 }
@@ -419,7 +425,7 @@ static int hold_back(void *arg, const struct blk_req *r)
 }
 
 START_TEST (a_slice_may_be_forgotten_while_it_is_read) {
-	begin(64, 65536, MiB);
+	begin(64, 65536, 256);
 	memnode_set_async(file, true);
 	memnode_watch(file, hold_back, NULL);
 	run(forget_loading);
@@ -452,7 +458,7 @@ static int make_new(void *arg)
 }
 
 START_TEST (a_new_slice_is_zeros_and_not_read) {
-	begin(64, 65536, MiB);
+	begin(64, 65536, 256);
 	run(make_new);
 	end();
 }
@@ -470,7 +476,7 @@ static int many(void *arg)
 }
 
 START_TEST (the_hash_grows_with_what_is_in_it) {
-	begin(3000, 65536, 64 * MiB);
+	begin(3000, 65536, 16384);
 	ck_assert_uint_lt(cache->hash_mask, 256); /* nothing in advance */
 	ck_assert_ptr_null(cache->slabs);
 	run(many);
@@ -501,9 +507,8 @@ static int small_slices(void *arg)
 }
 
 START_TEST (small_clusters_are_slices_themselves) {
-	begin(4, 512, MiB);
+	begin(4, 512, 2048);
 	ck_assert_uint_eq(cache->slice_bytes, 512);
-	ck_assert_uint_eq(cache->max, 2048);
 	run(small_slices);
 	end();
 }
