@@ -80,6 +80,26 @@ START_TEST (an_empty_image_reads_as_zeros) {
 }
 END_TEST
 
+static int read_small_cache(void *arg)
+{
+	struct node *n = images_open(arg, true);
+
+	qcow2_of(n)->l2.max = 1;
+	images_compare(n, arg);
+	return node_close(n);
+}
+
+START_TEST (a_cache_that_is_too_small_reads_the_same) {
+	uint64_t seed = 11;
+
+	images_begin();
+	images_create("image", "cluster_size=1k", 4 * MiB);
+	images_scribble("image", 4 * MiB, 0, 65536, 120, &seed);
+	images_run(read_small_cache, (char *)(uintptr_t) "image");
+	images_end();
+}
+END_TEST
+
 /* Five layers, each shorter or longer than the one it stands on. */
 static const struct {
 	const char *options;
@@ -142,4 +162,5 @@ RIG_SUITE("qcow2 read", version_2_is_read, version_3_is_read,
 	a_data_file_is_read, a_raw_data_file_is_read,
 	a_data_file_with_extended_l2_is_read, preallocated_metadata_is_read,
 	a_preallocated_file_is_read, extended_l2_preallocated_is_read,
-	an_empty_image_reads_as_zeros, a_chain_of_short_and_long_layers_is_read)
+	an_empty_image_reads_as_zeros, a_cache_that_is_too_small_reads_the_same,
+	a_chain_of_short_and_long_layers_is_read)
