@@ -43,13 +43,13 @@ static int write_fields(struct qcow2 *q, const struct qheader *h)
 
 	/* all fields from the size on, which is within the first sector */
 	put_be64(b, h->size);
-	put_be32(b + QH_CRYPT - QH_SIZE, 0);
-	put_be32(b + QH_L1_ENTRIES - QH_SIZE, h->l1_entries);
-	put_be64(b + QH_L1_OFFSET - QH_SIZE, h->l1_offset);
-	put_be64(b + QH_RT_OFFSET - QH_SIZE, h->rt_offset);
-	put_be32(b + QH_RT_CLUSTERS - QH_SIZE, h->rt_clusters);
-	put_be32(b + QH_NSNAPSHOTS - QH_SIZE, h->nsnapshots);
-	put_be64(b + QH_SNAPSHOTS_OFFSET - QH_SIZE, h->snapshots_offset);
+	put_be32(b + (QH_CRYPT - QH_SIZE), 0);
+	put_be32(b + (QH_L1_ENTRIES - QH_SIZE), h->l1_entries);
+	put_be64(b + (QH_L1_OFFSET - QH_SIZE), h->l1_offset);
+	put_be64(b + (QH_RT_OFFSET - QH_SIZE), h->rt_offset);
+	put_be32(b + (QH_RT_CLUSTERS - QH_SIZE), h->rt_clusters);
+	put_be32(b + (QH_NSNAPSHOTS - QH_SIZE), h->nsnapshots);
+	put_be64(b + (QH_SNAPSHOTS_OFFSET - QH_SIZE), h->snapshots_offset);
 	r = node_write(q->file, QH_SIZE, b, sizeof(b), 0);
 	return r ? r : node_flush(q->file);
 }
