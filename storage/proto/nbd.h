@@ -3,8 +3,10 @@
  * The NBD client's insides:
  *   nbd.c       opens the node and closes it
  *   nbd_dial.c  connects, in a thread of its own: names and keys may take long
- *   nbd_conn.c  connections: what goes over them, their loss and return
- *   nbd_io.c    makes commands of requests
+ *   nbd_link.c  connections: their loss and return
+ *   nbd_conn.c  what goes over them
+ *   nbd_io.c    requests, which
+ *   nbd_piece.c makes commands of
  *   nbd_rmw.c   writes of less than the server's block
  *
  * A connection that dies takes nothing with it: its commands wait until
@@ -180,13 +182,29 @@ void nbd_enter(struct nbd *nbd);
 void nbd_leave(struct nbd *nbd);
 
 /* nbd_conn.c */
+/* Hand op to a connection, now or when there is one. nbd_op_done() follows,
+ * never from inside. */
+void nbd_op_send(struct nbd_op *op);
+/* The connection with the least to do, or NULL. */
+struct nbd_conn *nbd_conns_pick(struct nbd *nbd);
+/* There is a connection: send what waits. */
+void nbd_conns_resend(struct nbd *nbd);
+/* What went over c, which is lost, goes elsewhere or waits. */
+void nbd_conn_give_back(struct nbd_conn *c);
+/* EPOLL events for what libnbd wants. */
+uint32_t nbd_conn_events(unsigned direction);
+/* Callbacks: of a connection's watch, nbd->service, nbd->hold. */
+void nbd_conn_event(void *conn, uint32_t events);
+void nbd_conns_service(void *nbd);
+void nbd_conns_hold_over(void *nbd);
+
+/* nbd_link.c */
 int nbd_conns_init(struct nbd *nbd, struct err *e);
 /* Connect for the first time: in a fiber. 0 or -errno with e filled. */
 int nbd_conns_open(struct nbd *nbd, struct err *e);
 void nbd_conns_fini(struct nbd *nbd); /* in a fiber */
-/* Hand op to a connection, now or when there is one. nbd_op_done() follows,
- * never from inside. */
-void nbd_op_send(struct nbd_op *op);
+/* c broke off: close it and see to a new one. */
+void nbd_conn_lost(struct nbd_conn *c, const char *why);
 
 /* nbd_io.c */
 void nbd_submit(struct node *n, struct blk_req *r);
@@ -195,6 +213,11 @@ void nbd_op_done(struct nbd_op *op);
 void nbd_io_fini(struct nbd *nbd);
 /* Begin r, which keeps to the server's blocks or is no write. */
 void nbd_io_start(struct nbd *nbd, struct blk_req *r);
+
+/* nbd_piece.c: false = no memory */
+bool nbd_io_send_next(struct nbd_io *io); /* what lies at io->pos */
+bool nbd_io_send_flush(struct nbd_io *io);
+void nbd_op_put(struct nbd_op *op); /* op is done with */
 
 /* nbd_rmw.c */
 /* Must r wait for a change of less than a block? Then it was queued. */

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A request on an NBD export is one command or several: no more than the
- * server's payload in each, from the caller's memory where a piece of the
- * iovec is large enough, else through a bounce buffer (libnbd takes no
- * iovecs). A flush comes at the end where FUA was asked and the server has
- * none; zeroing becomes writing where it cannot zero.
+ * A request on an NBD export, from begin to end: one command or several
+ * (nbd_piece.c). A flush comes at the end where FUA was asked and the server
+ * has none; zeroing becomes writing where it cannot zero.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,32 +14,18 @@
 #include "storage/core/iov.h"
 #include "storage/proto/nbd.h"
 
-#define NBD_WINDOW     8u         /* commands of one request at a time */
-#define NBD_BOUNCE     (1u << 20) /* bytes in a bounce buffer, at most */
-#define NBD_DIRECT_MIN (1u << 16) /* a piece of the iovec worth a command */
-#define NBD_TRIM_MAX   (UINT64_C(1) << 30) /* trim, zero, status: no payload */
+#define NBD_WINDOW 8u /* commands of one request at a time */
 
 static void io_step(struct nbd_io *io);
 
-static void *spare_get(struct list *spare, size_t node, size_t size)
-{
-	struct list *n = list_pop(spare);
-
-	return n ? (char *)n - node : malloc(size);
-}
-
-static void spare_free(struct list *spare, size_t node)
+void nbd_io_fini(struct nbd *nbd)
 {
 	struct list *n;
 
-	while ((n = list_pop(spare)))
-		free((char *)n - node);
-}
-
-void nbd_io_fini(struct nbd *nbd)
-{
-	spare_free(&nbd->spare_ios, offsetof(struct nbd_io, node));
-	spare_free(&nbd->spare_ops, offsetof(struct nbd_op, node));
+	while ((n = list_pop(&nbd->spare_ios)))
+		free(list_entry(n, struct nbd_io, node));
+	while ((n = list_pop(&nbd->spare_ops)))
+		free(list_entry(n, struct nbd_op, node));
 	if (nbd->zeros)
 		munmap(nbd->zeros, NBD_ZEROS);
 }
@@ -144,214 +128,19 @@ void nbd_op_done(struct nbd_op *op)
 			(uint8_t *)op->bounce + op->skip, op->want);
 	else if (op->cmd == BLK_STATUS)
 		io_take_extent(io, op);
-	free(op->bounce);
-	list_add_head(&op->nbd->spare_ops, &op->node);
+	nbd_op_put(op);
 	io_step(io);
-}
-
-/* Beginnings. */
-
-static struct nbd_op *op_new(struct nbd_io *io, enum blk_op cmd)
-{
-	struct nbd *nbd = io->nbd;
-	struct nbd_op *op = spare_get(&nbd->spare_ops,
-		offsetof(struct nbd_op, node), sizeof(*op));
-
-	if (!op)
-		return NULL;
-	memset(op, 0, sizeof(*op));
-	op->nbd = nbd;
-	op->io = io;
-	op->cmd = cmd;
-	list_init(&op->node);
-	if ((io->r->flags & BLK_FUA || nbd->write_through) && nbd->caps.fua &&
-		(cmd == BLK_WRITE || cmd == BLK_WRITE_ZEROES) && !nbd->unsafe)
-		op->flags |= LIBNBD_CMD_FLAG_FUA;
-	return op;
-}
-
-static void op_drop(struct nbd_op *op)
-{
-	free(op->bounce);
-	list_add_head(&op->nbd->spare_ops, &op->node);
-}
-
-static void io_send(struct nbd_io *io, struct nbd_op *op)
-{
-	io->ops++;
-	nbd_op_send(op);
-}
-
-static void io_seek(struct nbd_io *io, uint64_t bytes)
-{
-	const struct blk_req *r = io->r;
-
-	io->pos += bytes;
-	io->seg_pos += bytes;
-	while (io->seg < r->niov && io->seg_pos >= r->iov[io->seg].iov_len)
-		io->seg_pos -= r->iov[io->seg++].iov_len;
-}
-
-/* Bytes at pos that can go without a copy, 0 = none. */
-static uint64_t io_direct(const struct nbd_io *io)
-{
-	const struct blk_req *r = io->r;
-	const struct nbd_caps *caps = &io->nbd->caps;
-	uint64_t left = io->end - io->pos, len;
-
-	if ((r->offset + io->pos) & (caps->min_block - 1))
-		return 0;
-	len = r->iov[io->seg].iov_len - io->seg_pos;
-	if (len > left)
-		len = left;
-	if (len < left && len < NBD_DIRECT_MIN)
-		return 0;
-	if (len > caps->max_payload)
-		len = caps->max_payload;
-	return size_down(len, caps->min_block);
-}
-
-/*
- * Set op up for what lies at pos, in a buffer of its own that keeps to the
- * server's blocks (a write does so anyway). Returns bytes of r in it, 0 when
- * there is no memory.
- */
-static uint64_t io_bounce(struct nbd_io *io, struct nbd_op *op)
-{
-	const struct blk_req *r = io->r;
-	const struct nbd_caps *caps = &io->nbd->caps;
-	uint64_t at = r->offset + io->pos, len = io->end - io->pos;
-	uint64_t max =
-		caps->max_payload < NBD_BOUNCE ? caps->max_payload : NBD_BOUNCE;
-
-	op->offset = size_down(at, caps->min_block);
-	op->skip = at - op->offset;
-	if (len > max - op->skip)
-		len = max - op->skip;
-	op->want = len;
-	op->len = size_up(op->skip + len, caps->min_block);
-	op->bounce = malloc(op->len);
-	if (!op->bounce)
-		return 0;
-	op->buf = op->bounce;
-	if (op->cmd == BLK_WRITE)
-		iov_to_buf(r->iov, r->niov, io->pos, op->bounce, len);
-	return len;
-}
-
-static bool io_send_data(struct nbd_io *io)
-{
-	const struct blk_req *r = io->r;
-	struct nbd_op *op = op_new(io, io->cmd);
-	uint64_t len;
-
-	if (!op)
-		return false;
-	op->iov_pos = io->pos;
-	len = io_direct(io);
-	if (len) {
-		op->offset = r->offset + io->pos;
-		op->len = len;
-		op->buf = (char *)r->iov[io->seg].iov_base + io->seg_pos;
-	} else {
-		len = io_bounce(io, op);
-	}
-	if (!len) {
-		op_drop(op);
-		return false;
-	}
-	io_seek(io, len);
-	io_send(io, op);
-	return true;
-}
-
-/* Zeros from a mapping that the kernel backs with one zero page. */
-static bool io_send_zeros(struct nbd_io *io)
-{
-	struct nbd *nbd = io->nbd;
-	struct nbd_op *op;
-	uint64_t len = io->end - io->pos;
-
-	if (!nbd->zeros) {
-		void *p = mmap(NULL, NBD_ZEROS, PROT_READ,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (p == MAP_FAILED)
-			return false;
-		nbd->zeros = p;
-	}
-	op = op_new(io, BLK_WRITE);
-	if (!op)
-		return false;
-	if (len > NBD_ZEROS)
-		len = NBD_ZEROS;
-	if (len > nbd->caps.max_payload)
-		len = nbd->caps.max_payload;
-	op->offset = io->r->offset + io->pos;
-	op->len = len;
-	op->buf = nbd->zeros;
-	io->pos += len;
-	io_send(io, op);
-	return true;
-}
-
-/* Trim, zero, status: a range and no data. */
-static bool io_send_range(struct nbd_io *io)
-{
-	struct nbd *nbd = io->nbd;
-	struct nbd_op *op = op_new(io, io->cmd);
-	uint64_t len = io->end - io->pos;
-
-	if (!op)
-		return false;
-	if (len > NBD_TRIM_MAX)
-		len = NBD_TRIM_MAX;
-	op->offset = io->r->offset + io->pos;
-	op->len = len;
-	if (io->cmd == BLK_STATUS) {
-		op->len = size_up(len, nbd->caps.min_block);
-		op->flags |= LIBNBD_CMD_FLAG_REQ_ONE;
-		io->pos = io->end; /* the first piece is all that is told */
-	} else {
-		io->pos += len;
-	}
-	if (io->cmd == BLK_WRITE_ZEROES &&
-		(!(io->r->flags & BLK_UNMAP) || nbd->keep_allocated))
-		op->flags |= LIBNBD_CMD_FLAG_NO_HOLE;
-	io_send(io, op);
-	return true;
-}
-
-static bool io_send_flush(struct nbd_io *io)
-{
-	struct nbd_op *op = op_new(io, BLK_FLUSH);
-
-	if (!op)
-		return false;
-	io->flush = false;
-	io_send(io, op);
-	return true;
-}
-
-static bool io_send_next(struct nbd_io *io)
-{
-	if (io->cmd == BLK_READ ||
-		(io->cmd == BLK_WRITE && io->r->op == BLK_WRITE))
-		return io_send_data(io);
-	if (io->cmd == BLK_WRITE)
-		return io_send_zeros(io);
-	return io_send_range(io);
 }
 
 /* Send what may be sent; end what is at its end. */
 static void io_step(struct nbd_io *io)
 {
 	while (!io->err && io->pos < io->end && io->ops < NBD_WINDOW)
-		if (!io_send_next(io))
+		if (!nbd_io_send_next(io))
 			io->err = -EIO; /* no memory */
 	if (io->ops)
 		return;
-	if (io->flush && !io->err && !io->again && !io_send_flush(io))
+	if (io->flush && !io->err && !io->again && !nbd_io_send_flush(io))
 		io->err = -EIO;
 	if (!io->ops)
 		io_all_done(io);
@@ -451,8 +240,9 @@ static bool op_changes(enum blk_op op)
 
 void nbd_io_start(struct nbd *nbd, struct blk_req *r)
 {
-	struct nbd_io *io = spare_get(&nbd->spare_ios,
-		offsetof(struct nbd_io, node), sizeof(*io));
+	struct list *spare = list_pop(&nbd->spare_ios);
+	struct nbd_io *io = spare ? list_entry(spare, struct nbd_io, node)
+				  : malloc(sizeof(*io));
 
 	if (!io) {
 		node_done(r, -EIO);
@@ -469,17 +259,23 @@ void nbd_io_start(struct nbd *nbd, struct blk_req *r)
 	io_step(io);
 }
 
+/* Does r change part of one of the server's blocks? */
+static bool req_is_odd(const struct nbd *nbd, const struct blk_req *r)
+{
+	uint64_t mask = nbd->caps.min_block - 1;
+
+	return (r->op == BLK_WRITE || r->op == BLK_WRITE_ZEROES) &&
+	       ((r->offset | r->len) & mask) &&
+	       size_in(r->offset, r->len, nbd->size);
+}
+
 void nbd_submit(struct node *n, struct blk_req *r)
 {
 	struct nbd *nbd = container_of(n, struct nbd, node);
-	uint64_t mask = nbd->caps.min_block - 1;
 
-	if (!op_changes(r->op) || !mask)
-		nbd_io_start(nbd, r);
-	else if (nbd_rmw_holds(nbd, r))
+	if (op_changes(r->op) && nbd_rmw_holds(nbd, r))
 		return;
-	else if (r->op != BLK_DISCARD && ((r->offset | r->len) & mask) &&
-		 size_in(r->offset, r->len, nbd->size))
+	if (req_is_odd(nbd, r))
 		nbd_rmw_start(nbd, r);
 	else
 		nbd_io_start(nbd, r);

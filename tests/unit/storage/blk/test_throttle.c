@@ -64,8 +64,7 @@ START_TEST (rate_is_kept) {
 	struct throttle_bucket b = bucket(1000, 0, 0);
 
 	/* 5101 came before the last; all of them but the slack have drained */
-	ck_assert_uint_eq(bucket_run_ns(&b, 5102, 1),
-		5 * NS_PER_S + NS_PER_MS);
+	ck_assert_uint_eq(bucket_run_ns(&b, 5102, 1), 5 * NS_PER_S + NS_PER_MS);
 }
 END_TEST
 
