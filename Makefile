@@ -244,6 +244,9 @@ tidy:
 bench: all
 	$(Q)tests/bench/run
 
+bench-storage: all
+	$(Q)tests/bench/storage $(BENCH_ARGS)
+
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory all $(GUESTS)
 	$(Q)tests/bed/demo
@@ -259,6 +262,7 @@ clean:
 
 .PHONY: all unit kvm e2e suites suites-c check check-asan check-tsan \
 	check-long check-layers fuzz format format-check cppcheck tidy bench \
+	bench-storage \
 	demo deps install clean
 .SECONDARY:
 .DELETE_ON_ERROR:
