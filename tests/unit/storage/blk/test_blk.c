@@ -485,6 +485,172 @@ START_TEST (failed_sync_is_never_forgotten) {
 }
 END_TEST
 
+/* Zeros written become a hole, or what is zero without being one. */
+START_TEST (zeroes_are_detected_as_asked) {
+	static const enum blk_zeroes modes[] = { BLK_ZEROES_OFF, BLK_ZEROES_ON,
+		BLK_ZEROES_UNMAP };
+	uint8_t *buf = calloc(1, SIZE);
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		struct blk_opts o = rig_opts(rig_file("disk", SIZE));
+		struct iovec iov[3] = { { buf, 1000 }, { buf + 1000, 24 },
+			{ buf + 1024, SIZE - 1024 } };
+		struct blk_stats st;
+		struct rig_req q;
+		struct stat s;
+		struct blk *b;
+
+		o.detect_zeroes = modes[i];
+		b = rig_open(&o);
+		memset(buf, 1, SIZE);
+		ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 0, buf, SIZE), 0);
+		memset(buf, 0, SIZE);
+		rig_init_req(&q, BLK_WRITE, 0, buf, SIZE);
+		q.r.iov = iov;
+		q.r.niov = 3;
+		q.r.flags = BLK_FUA;
+		rig_submit(b, &q);
+		ck_assert_int_eq(rig_wait(&q), 0);
+		ck_assert_int_eq(q.r.op, BLK_WRITE); /* as it was */
+		ck_assert_uint_eq(q.r.flags, BLK_FUA);
+		blk_stats_get(b, &st);
+		ck_assert_uint_eq(st.op[BLK_WRITE].ops, 2);
+		ck_assert_uint_eq(st.op[BLK_WRITE_ZEROES].ops, 0);
+		ck_assert_int_eq(stat(o.path, &s), 0);
+		if (modes[i] == BLK_ZEROES_UNMAP)
+			ck_assert_int_lt(s.st_blocks, 64);
+		else
+			ck_assert_int_ge(s.st_blocks, (int)(SIZE / 512));
+		/* one byte somewhere is data */
+		buf[SIZE / 2 + 77] = 9;
+		ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 0, buf, SIZE), 0);
+		buf[SIZE / 2 + 77] = 0;
+		ck_assert_int_eq(rig_do(b, BLK_READ, 0, 0, buf, SIZE), 0);
+		ck_assert_uint_eq(buf[SIZE / 2 + 77], 9);
+		blk_close(b);
+	}
+	free(buf);
+}
+END_TEST
+
+START_TEST (a_byte_that_is_not_zero_is_seen_wherever_it_is) {
+	struct blk_opts o = rig_opts(rig_file("disk", SIZE));
+	uint8_t buf[1024] = { 0 }, got[1024];
+	struct blk *b;
+
+	o.detect_zeroes = BLK_ZEROES_UNMAP;
+	b = rig_open(&o);
+	for (size_t i = 0; i < sizeof(buf); i++) {
+		buf[i] = 1;
+		ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 0, buf, 1024), 0);
+		ck_assert_int_eq(rig_do(b, BLK_READ, 0, 0, got, 1024), 0);
+		ck_assert_mem_eq(buf, got, 1024);
+		buf[i] = 0;
+	}
+	blk_close(b);
+}
+END_TEST
+
+START_TEST (requests_can_be_made_and_waited_for) {
+	struct blk *b = open_with(BLK_AIO_AUTO);
+	uint8_t buf[4096], got[4096];
+	struct blk_extent x;
+
+	memset(buf, 3, sizeof(buf));
+	ck_assert_int_eq(blk_rw(b, BLK_WRITE, 0, 64 * KiB, 4096, buf), 0);
+	ck_assert_int_eq(blk_rw(b, BLK_READ, 0, 64 * KiB, 4096, got), 0);
+	ck_assert_mem_eq(buf, got, 4096);
+	ck_assert_int_eq(blk_rw(b, BLK_FLUSH, 0, 0, 0, NULL), 0);
+	ck_assert_int_eq(blk_rw(b, BLK_READ, 0, SIZE, 4096, got), -EINVAL);
+	ck_assert_int_eq(blk_status(b, 0, 0, SIZE, &x), 0);
+	ck_assert_uint_eq(x.len, 64 * KiB);
+	ck_assert(x.zero && !x.data);
+	ck_assert_int_eq(blk_status(b, BLK_TOP, 64 * KiB, SIZE - 64 * KiB, &x),
+		0);
+	ck_assert_uint_eq(x.len, 4096);
+	ck_assert(x.data && !x.zero);
+	memset(&x, 1, sizeof(x));
+	ck_assert_int_eq(blk_status(b, 0, SIZE, 0, &x), 0);
+	ck_assert_uint_eq(x.len, 0);
+	blk_wait(b); /* of nothing: at once */
+	blk_close(b);
+}
+END_TEST
+
+START_TEST (size_changes_while_nothing_is_in_flight) {
+	struct blk *b = open_with(BLK_AIO_AUTO);
+	struct err e = ERR_NONE;
+	struct blk_opts o;
+	struct blk_info info;
+	uint8_t buf[512];
+	struct rig_req q;
+
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, SIZE, buf, 512), -EINVAL);
+	ck_assert_int_eq(blk_resize(b, 2 * SIZE, &e), 0);
+	blk_info(b, &info);
+	ck_assert_uint_eq(info.size, 2 * SIZE);
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, SIZE, buf, 512), 0);
+	ck_assert_int_eq(blk_resize(b, 1000, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.msg, "must be a multiple of 512"));
+	rig_init_req(&q, BLK_READ, 0, buf, 512);
+	rig_submit(b, &q);
+	ck_assert_int_eq(blk_resize(b, SIZE, &e), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(e.msg, "in flight"));
+	ck_assert_int_eq(rig_wait(&q), 0);
+	blk_close(b);
+	o = rig_opts(rig_path("disk"));
+	o.readonly = true;
+	b = rig_open(&o);
+	ck_assert_int_eq(blk_resize(b, SIZE, &e), -EROFS);
+	blk_close(b);
+}
+END_TEST
+
+START_TEST (limits_come_go_and_hold_back) {
+	struct blk_throttle t = { .iops = { { .rate = 1 } } };
+	struct blk_throttle bad = { .iops = {
+					    { .rate = 5, .burst_rate = 2 } } };
+	struct blk *b = open_with(BLK_AIO_AUTO);
+	static uint8_t buf[16][512];
+	struct err e = ERR_NONE;
+	struct rig_req q[16];
+	struct blk_opts o;
+	struct blk_stats st;
+
+	ck_assert_int_eq(blk_set_throttle(b, NULL, &e), 0);
+	ck_assert_int_eq(blk_set_throttle(b, &bad, &e), -EINVAL);
+	ck_assert_int_eq(blk_set_throttle(b, &t, &e), 0);
+	for (int i = 0; i < 16; i++) {
+		rig_init_req(&q[i], BLK_READ, 0, buf[i], 512);
+		rig_submit(b, &q[i]);
+	}
+	while (!q[0].calls)
+		loop_run_once(rig_loop, -1);
+	blk_stats_get(b, &st);
+	ck_assert_uint_gt(st.in_flight, 0); /* 16 seconds of them */
+	ck_assert_int_eq(blk_set_throttle(b, NULL, &e), 0);
+	for (int i = 0; i < 16; i++)
+		ck_assert_int_eq(rig_wait(&q[i]), 0);
+	/* draining does not wait for limits */
+	ck_assert_int_eq(blk_set_throttle(b, &t, &e), 0);
+	for (int i = 0; i < 16; i++) {
+		rig_init_req(&q[i], BLK_READ, 0, buf[i], 512);
+		rig_submit(b, &q[i]);
+	}
+	blk_drain(b);
+	blk_close(b);
+	/* from the start */
+	o = rig_opts(rig_path("disk"));
+	o.throttle = &bad;
+	rig_open_fails(&o, EINVAL, "disk: ");
+	o.throttle = &t;
+	o.throttle_group = "g";
+	b = rig_open(&o);
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 0, buf, 512), 0);
+	ck_assert_int_eq(blk_close(b), 0);
+}
+END_TEST
+
 /* A loop moves to another thread between runs. */
 static void other_thread(void *arg)
 {
@@ -519,4 +685,8 @@ RIG_SUITE("storage/blk", wrong_requests_are_refused,
 	unsafe_cache_never_syncs_and_still_completes, full_disk_is_enospc,
 	full_file_system_is_enospc_until_there_is_room,
 	long_zeroes_are_written_in_steps, zeroes_without_fallocate_are_written,
-	failed_sync_is_never_forgotten, loop_may_change_its_thread)
+	failed_sync_is_never_forgotten, zeroes_are_detected_as_asked,
+	a_byte_that_is_not_zero_is_seen_wherever_it_is,
+	requests_can_be_made_and_waited_for,
+	size_changes_while_nothing_is_in_flight, limits_come_go_and_hold_back,
+	loop_may_change_its_thread)

@@ -263,7 +263,8 @@ START_TEST (auto_refuses_a_qcow2_that_names_another_file) {
 	sh("qemu-img create -f qcow2 -b base.raw -F raw top.qcow2");
 	fails("top.qcow2", BLK_AUTO, EINVAL,
 		"looks like qcow2 and names another file (base.raw)");
-	fails("top.qcow2", BLK_AUTO, EINVAL, "set format = qcow2 if it is");
+	fails("top.qcow2", BLK_AUTO, EINVAL,
+		"say that its format is qcow2 (-f, or format =");
 	sh("qemu-img create -f qcow2 -o data_file=d.raw data.qcow2 1M");
 	fails("data.qcow2", BLK_AUTO, EINVAL,
 		"looks like qcow2 and names another file (d.raw)");
