@@ -128,19 +128,3 @@ int qwhole_switch_l1(struct qcow2 *q, const uint64_t *l1, uint32_t n)
 	}
 	return r;
 }
-
-/* --- the end of the file -------------------------------------------------- */
-
-void qwhole_trim(struct qcow2 *q)
-{
-	uint64_t end = q->file_end, count = 0, bytes;
-
-	while (end > 1 && !qref_get(q, end - 1, &count) && !count)
-		end--;
-	bytes = end << q->cluster_bits;
-	/* a block device stays as it is; so does what cannot be cut */
-	if (end == q->file_end || node_size(q->file) <= bytes ||
-		node_resize(q->file, bytes, NODE_PREALLOC_OFF, NULL))
-		return;
-	q->file_end = end;
-}

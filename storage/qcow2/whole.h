@@ -57,7 +57,10 @@ int qwhole_write_header(struct qcow2 *q, const struct qheader *h);
 /* Put a table of n entries (copied) in the place of the active one. The old
  * one's clusters are given up, not what it refers to. */
 int qwhole_switch_l1(struct qcow2 *q, const uint64_t *l1, uint32_t n);
-/* Cut the file behind the last cluster in use. A hint. */
+
+/* --- trim.c --------------------------------------------------------------- */
+
+/* Cut the file behind the last cluster in use, after qcommit_all(). A hint. */
 void qwhole_trim(struct qcow2 *q);
 
 /* --- shadow.c ------------------------------------------------------------- */

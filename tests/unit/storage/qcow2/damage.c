@@ -189,22 +189,17 @@ void damage_find(struct node *file, struct damage_map *m)
 	while (!damage_get(file, m->rt + at, 8))
 		at += 8;
 	m->block = damage_get(file, m->rt + at, 8);
-	for (at = 0; at < damage_get(file, 36, 4) * 8; at += 8) {
+	for (at = 0; at < damage_get(file, 36, 4) * 8 && !m->data; at += 8) {
 		m->l2 = damage_get(file, m->l1 + at, 8) & ~(UINT64_C(1) << 63);
-		if (m->l2)
-			break;
+		for (uint64_t i = 0; m->l2 && i < m->cluster / bytes; i++) {
+			entry = damage_get(file, m->l2 + i * bytes, 8);
+			m->l2_index = i;
+			m->data = entry & UINT64_C(0xfffffffffffe00);
+			if (!(entry >> 62 & 1) && m->data)
+				break;
+			m->data = 0;
+		}
 	}
-	if (!m->l2)
-		return;
-	for (at = 0; at < m->cluster; at += bytes) {
-		entry = damage_get(file, m->l2 + at, 8);
-		if (!(entry >> 62 & 1) && entry & UINT64_C(0xfffffffffffe00))
-			break;
-	}
-	if (at == m->cluster)
-		return;
-	m->l2_index = at / bytes;
-	m->data = entry & UINT64_C(0xfffffffffffe00);
 }
 
 struct content_call {
