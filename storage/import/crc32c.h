@@ -12,4 +12,7 @@ uint32_t crc32c(uint32_t crc, const void *buf, size_t len);
 /* Of len bytes (>= at + 4) with the four at `at` taken as zeros. */
 uint32_t crc32c_without(const void *buf, size_t len, size_t at);
 
+/* What crc32c() does on a processor without an instruction for it. */
+uint32_t crc32c_plain(uint32_t crc, const void *buf, size_t len);
+
 #endif

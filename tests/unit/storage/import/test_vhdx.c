@@ -395,15 +395,21 @@ START_TEST (a_guests_sectors_of_4096_are_read_by_512) {
 END_TEST
 
 START_TEST (the_checksum_is_castagnolis) {
+	uint8_t bytes[77];
+	uint32_t want;
+
 	ck_assert_uint_eq(crc32c(0, "123456789", 9), 0xe3069283);
+	ck_assert_uint_eq(crc32c_plain(0, "123456789", 9), 0xe3069283);
 	ck_assert_uint_eq(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
-	ck_assert_uint_eq(crc32c_without("123\xff\xff\xff\xff"
-					 "456",
-				  10, 3),
-		crc32c(0,
-			"123\0\0\0\0"
-			"456",
-			10));
+	for (unsigned i = 0; i < sizeof(bytes); i++) {
+		bytes[i] = (uint8_t)(i * 37 + 11);
+		ck_assert_uint_eq(crc32c(i, bytes, i + 1),
+			crc32c_plain(i, bytes, i + 1));
+	}
+	memset(bytes + 3, 0, 4);
+	want = crc32c(0, bytes, 10);
+	memset(bytes + 3, 0xff, 4);
+	ck_assert_uint_eq(crc32c_without(bytes, 10, 3), want);
 }
 END_TEST
 
