@@ -68,7 +68,8 @@ static uint64_t bench_place(struct bench *b)
 	if (o->random)
 		return o->offset +
 		       bench_random(b) % (room / o->bytes) * o->bytes;
-	b->next += o->step ? o->step : o->bytes;
+	/* round and round, as qemu-img bench does */
+	b->next = (b->next + (o->step ? o->step : o->bytes)) % b->size;
 	if (b->next > b->size - o->bytes)
 		b->next = o->offset;
 	return at;
