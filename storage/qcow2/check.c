@@ -220,8 +220,10 @@ int qcheck_run(struct qcheck *c, unsigned fix, struct err *e)
 	c->fix = fix;
 	c->quiet = c->ran;
 	c->file_bytes = node_size(q->file);
+	/* and one more: compressed data may go on into it, see
+	 * qcheck_is_beyond() */
 	c->file_clusters =
-		c->file_bytes / c->cluster + !!(c->file_bytes % c->cluster);
+		c->file_bytes / c->cluster + !!(c->file_bytes % c->cluster) + 1;
 	r = run_rounds(c, e);
 	c->ran = true;
 	c->quiet = false;
