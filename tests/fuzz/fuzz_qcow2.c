@@ -5,6 +5,7 @@
  * written is read back; a repaired one has no corruption left.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -186,6 +187,15 @@ static int change_fn(void *arg)
 
 /* --- check ---------------------------------------------------------------- */
 
+static void tell(void *arg, const char *line)
+{
+	(void)arg;
+	if (getenv("FUZZ_TELL"))
+		fprintf(stderr, "%s\n", line);
+}
+
+static const struct qcow2_check_fns fns = { .tell = tell };
+
 static bool is_clean(const struct qcow2_check *c)
 {
 	return !c->corruptions && !c->errors;
@@ -200,7 +210,7 @@ static int check_fn(void *arg)
 	r->good = false;
 	if (!opened(r, true, true))
 		return 0;
-	r->good = !qcow2_check(r->n, QCOW2_REPAIR_NONE, NULL, &c, &e) &&
+	r->good = !qcow2_check(r->n, QCOW2_REPAIR_NONE, &fns, &c, &e) &&
 		  is_clean(&c);
 	node_close(r->n);
 	return 0;
@@ -215,7 +225,7 @@ static int repair_fn(void *arg)
 	r->good = false;
 	if (!opened(r, false, true))
 		return 0;
-	r->good = !qcow2_check(r->n, QCOW2_REPAIR_ALL, NULL, &c, &e) &&
+	r->good = !qcow2_check(r->n, QCOW2_REPAIR_ALL, &fns, &c, &e) &&
 		  is_clean(&c);
 	node_close(r->n);
 	return 0;
@@ -231,6 +241,13 @@ static int read_fn(void *arg)
 	list_snapshots(r);
 	node_close(r->n);
 	return 0;
+}
+
+/* Never inlined: a crash shows which one it was. */
+static void __attribute__((noinline))
+still_good(const struct run *r, bool was_good)
+{
+	must(r->good || !was_good);
 }
 
 /* --- all ------------------------------------------------------------------ */
@@ -262,17 +279,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ctx_run(ctx, read_fn, &r);
 	ctx_run(ctx, change_fn, &r);
 	ctx_run(ctx, check_fn, &r);
-	must(r.good || !was_good);
+	still_good(&r, was_good);
 	memnode_free(r.file);
 
 	image(&r, data, size);
 	ctx_run(ctx, repair_fn, &r);
 	was_good = r.good;
 	ctx_run(ctx, check_fn, &r);
-	must(r.good || !was_good);
+	still_good(&r, was_good);
 	ctx_run(ctx, change_fn, &r);
 	ctx_run(ctx, check_fn, &r);
-	must(r.good || !was_good);
+	still_good(&r, was_good);
 	memnode_free(r.file);
 	free(r.a);
 	free(r.b);
