@@ -204,14 +204,14 @@ void file_read_eof(struct file_io *io)
 {
 	const struct blk_req *r = io->r;
 	struct file *f = io->f;
+	unsigned long long at = r->offset + io->pos;
 
-	if (r->offset + io->pos < f->size && !f->told_short) {
+	if (at < f->size && !f->told_short) {
 		f->told_short = true;
 		log_msg(f->node.log, LOG_WARN,
 			"%s: the file has become shorter: byte %llu of %llu is "
 			"gone and reads as zero",
-			f->path, (unsigned long long)(r->offset + io->pos),
-			(unsigned long long)f->size);
+			f->path, at, (unsigned long long)f->size);
 	}
 	iov_zero(r->iov, r->niov, io->pos, r->len - io->pos);
 	file_io_end(io, 0);
