@@ -31,28 +31,43 @@
 #define NBD_ALIVE_PROBES     4
 #define NBD_ALIVE_SEND_MS    30000
 
-/* What to do about a failure to connect. */
-static const char *dial_mend(int code, const char *uri)
-{
-	bool tls = !strncasecmp(uri, "nbds", 4);
+/* What to do about a failure to connect: by libnbd's words or the code. */
+static const struct dial_mend {
+	const char *has; /* NULL = any */
+	int code;        /* 0 = any */
+	const char *mend;
+} dial_mends[] = {
+	{ "getaddrinfo", 0, "is the host's name right?" },
+	{ "no export named", 0,
+		"name one that it has (nbdinfo --list shows them)" },
+	{ "refused TLS", 0,
+		"the server has no TLS: set it up there, or use nbd://" },
+	{ "requires TLS", 0, "use nbds://" },
+	{ "certificate", 0,
+		"do its certificate, its name and the ca-cert.pem of the TLS "
+		"folder fit?" },
+	{ "gnutls", 0,
+		"do its certificate and the ones in the TLS folder fit?" },
+	{ NULL, EINVAL,
+		"write nbd://HOST[:PORT]/EXPORT or "
+		"nbd+unix:///EXPORT?socket=PATH" },
+	{ NULL, ECONNREFUSED,
+		"is the server running there, on this port (10809 unless "
+		"named) or socket?" },
+	{ NULL, ENOENT, "is the server running, on this socket?" },
+	{ NULL, ETIMEDOUT,
+		"does the server run, can it be reached, and does it take "
+		"one more client?" },
+	{ NULL, 0, "is that an NBD server, and what does its log say?" },
+};
 
-	switch (code) {
-	case ECONNREFUSED:
-	case ENOENT:
-		return strstr(uri, "+unix") ? "is the server running, with "
-					      "this socket and export?"
-					    : "is the server running there, "
-					      "on this port (10809 unless "
-					      "named) and with this export?";
-	case ETIMEDOUT:
-		return "does the server run, and does a firewall let it be "
-		       "reached?";
-	case EINVAL:
-		return "write nbd://HOST[:PORT]/EXPORT or "
-		       "nbd+unix:///EXPORT?socket=PATH";
-	}
-	return tls ? "do its certificate and the ones in the TLS folder fit?"
-		   : "does it want TLS (nbds://)?";
+static const char *dial_mend(int code, const char *why)
+{
+	const struct dial_mend *m = dial_mends;
+
+	while ((m->has && !strstr(why, m->has)) || (m->code && m->code != code))
+		m++;
+	return m->mend;
 }
 
 static int dial_fail(struct nbd_dial *d, int code, const char *why)
@@ -61,7 +76,7 @@ static int dial_fail(struct nbd_dial *d, int code, const char *why)
 		code = EIO;
 	return err_set(&d->err, code,
 		"%s: cannot connect to the NBD server: %s: %s", d->uri, why,
-		dial_mend(code, d->uri));
+		dial_mend(code, why));
 }
 
 /* The last call to libnbd failed. */

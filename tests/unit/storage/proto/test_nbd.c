@@ -92,6 +92,7 @@ START_TEST (host_without_address_is_told) {
 	ck_assert_int_lt(nbdrig_disk_try(&d), 0);
 	ck_assert_ptr_nonnull(strstr(d.e.msg, "nbd://name.invalid/"));
 	ck_assert_ptr_nonnull(strstr(d.e.msg, "cannot connect"));
+	ck_assert_ptr_nonnull(strstr(d.e.msg, "is the host's name right?"));
 	ctx_put(d.o.ctx);
 	log_close(d.log);
 }
@@ -126,7 +127,7 @@ START_TEST (export_that_is_not_there_is_told) {
 	nbdrig_listen(&s);
 	nbdrig_start(&s, "qemu-nbd -t -f raw -x right %s", file);
 	nbdrig_disk_init(&d, nbdrig_uri(&s, "wrong"));
-	nbdrig_disk_fails(&d, ENOENT, "wrong");
+	nbdrig_disk_fails(&d, ENOENT, "no export named 'wrong'");
 	nbdrig_disk_init(&d, nbdrig_uri(&s, "right"));
 	nbdrig_disk_open(&d);
 	end(&s, &d);

@@ -9,6 +9,7 @@
 
 #include "vm/base/sizes.h"
 
+#include "storage/core/sync.h"
 #include "storage/proto/nbd.h"
 
 #include "tests/unit/storage/proto/nbdrig.h"
@@ -131,6 +132,33 @@ START_TEST (data_goes_over_tls_with_both_sides_checked) {
 }
 END_TEST
 
+static int in_fiber(void *arg)
+{
+	uint8_t *a = arg;
+	int r = node_write(disk.node, 0, a, 256 * KiB, BLK_FUA);
+
+	memset(a, 0, 256 * KiB);
+	return r ? r : node_read(disk.node, 0, a, 256 * KiB);
+}
+
+START_TEST (stack_of_a_fiber_is_large_enough_for_tls) {
+	uint8_t *a = malloc(256 * KiB);
+
+	NEEDS_ALL();
+	begin(LOOPBACK);
+	serve("--tls=require");
+	disk_init(tls_uri(), pki);
+	nbdrig_disk_open(&disk);
+	memset(a, 0x77, 256 * KiB);
+	ck_assert_int_eq(ctx_run(disk.o.ctx, in_fiber, a), 0);
+	for (unsigned i = 0; i < 256 * KiB; i++)
+		ck_assert_uint_eq(a[i], 0x77);
+	free(a);
+	nbdrig_disk_close(&disk);
+	nbdrig_end(&server);
+}
+END_TEST
+
 START_TEST (client_without_certificate_is_let_in_where_none_is_asked) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
@@ -182,7 +210,7 @@ START_TEST (server_that_wants_tls_says_so_to_a_plain_client) {
 	begin(LOOPBACK);
 	serve("--tls=require");
 	disk_init(nbdrig_uri(&server, ""), pki);
-	nbdrig_disk_fails(&disk, ENOTSUP, "nbds://");
+	nbdrig_disk_fails(&disk, ENOTSUP, "use nbds://");
 	nbdrig_end(&server);
 }
 END_TEST
@@ -193,7 +221,7 @@ START_TEST (plain_server_is_refused_where_tls_is_wanted) {
 	serve("--tls=off");
 	disk_init(tls_uri(), pki);
 	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "TLS");
+	ck_assert_err(disk.e, disk.e.code, "the server has no TLS");
 	ctx_put(disk.o.ctx);
 	log_close(disk.log);
 	nbdrig_end(&server);
@@ -291,6 +319,7 @@ START_TEST (qemu_nbd_speaks_tls_with_us) {
 END_TEST
 
 RIG_SUITE("nbd_tls", data_goes_over_tls_with_both_sides_checked,
+	stack_of_a_fiber_is_large_enough_for_tls,
 	client_without_certificate_is_let_in_where_none_is_asked,
 	server_of_another_authority_is_refused,
 	certificate_for_another_host_is_refused,
