@@ -148,8 +148,6 @@ int img_check(const struct img_ref *r, enum img_repair how,
 
 struct img_convert {
 	struct img_ref src;
-	const char
-		*snapshot; /* of src, instead of its present state; or NULL */
 	const char *dst;
 	enum blk_format dst_format;
 	enum blk_cache dst_cache;
@@ -174,8 +172,10 @@ struct img_resize {
 	enum img_prealloc prealloc;
 };
 
-/* *size: what it is now. -EINVAL without shrink when it gets smaller. */
-int img_resize(const struct img_resize *o, uint64_t *size, struct err *e);
+/* *size: what it is now. -EINVAL without shrink when it gets smaller. When it
+ * is stopped it has the size that it had. */
+int img_resize(const struct img_resize *o, struct img_job *j, uint64_t *size,
+	struct err *e);
 
 int img_snapshot_create(const struct img_ref *r, const char *name,
 	struct err *e);
@@ -184,12 +184,17 @@ int img_snapshot_revert(const struct img_ref *r, const char *name,
 int img_snapshot_delete(const struct img_ref *r, const char *name,
 	struct err *e);
 
-/* backing "" = none; format as word, "" = found out. unsafe: the header
- * only, what the image reads as may change. */
+/* backing "" = none; format as word, "" = found out, but for an image that
+ * names other files. unsafe: the header only, what the image reads as may
+ * change; there "" is -EINVAL. */
 int img_rebase(const struct img_ref *r, const char *backing, const char *format,
 	bool unsafe, struct img_job *j, struct err *e);
 
-/* base NULL = the backing file. keep: do not empty the image after. */
+/*
+ * base NULL = the backing file. keep: do not empty the image after, which is
+ * so too when there are layers between: what they have would show. Stopped,
+ * the image reads as before; the base may have some of it already.
+ */
 int img_commit(const struct img_ref *r, const char *base, bool keep,
 	struct img_job *j, struct err *e);
 

@@ -144,7 +144,7 @@ int disk_resize(const struct cmd_args *a, struct disk_io *io)
 	z.sign = *size == '+' ? 1 : *size == '-' ? -1 : 0;
 	if (img_size_parse(size + (z.sign ? 1 : 0), &z.size, &e))
 		return disk_wrong(io, "%s: %s", a->verb->name, e.msg);
-	r = img_resize(&z, &now, &e);
+	r = img_resize(&z, io->job, &now, &e);
 	if (r)
 		return disk_fail(io, &e);
 	if (disk_wants_json(a))

@@ -14,7 +14,7 @@
 #include "storage/tools/tools.h"
 
 #define BENCH_DEPTH_MAX 1024u
-#define BENCH_ASK       4096u /* requests between two questions to the job */
+#define BENCH_ASK_NS    (100 * NS_PER_MS) /* between two questions to the job */
 
 struct bench;
 
@@ -34,6 +34,7 @@ struct bench {
 	struct list idle;
 	uint64_t begun, ended, next, size, since_flush, rng;
 	unsigned in_flight;
+	struct ctx_timer ask;
 	int err;
 };
 
@@ -123,21 +124,26 @@ static void bench_fill(struct bench *b)
 	blk_unplug(b->blk);
 }
 
+static void bench_ask(void *arg)
+{
+	struct bench *b = arg;
+
+	b->t->done = b->ended;
+	if (tool_tick(b->t) && !b->err)
+		b->err = -ECANCELED;
+	ctx_timer_arm(&b->ask, clock_now_ns() + BENCH_ASK_NS);
+}
+
 static int bench_loop(struct bench *b)
 {
-	uint64_t asked = 0;
-
+	ctx_timer_init(&b->ask, b->t->ctx, bench_ask, b);
+	bench_ask(b);
 	while (!b->err && b->ended < b->o->count) {
 		bench_fill(b);
 		blk_wait(b->blk);
-		b->t->done = b->ended;
-		if (b->ended - asked >= BENCH_ASK) {
-			asked = b->ended;
-			if (tool_tick(b->t))
-				b->err = -ECANCELED;
-		}
 	}
 	blk_drain(b->blk);
+	ctx_timer_disarm(&b->ask);
 	return b->err;
 }
 
@@ -157,6 +163,7 @@ static int bench_prepare(struct bench *b, struct err *e)
 	if (!b->buf || !b->reqs)
 		return err_sys(e, ENOMEM, "cannot begin");
 	memset(b->buf, o->pattern, bytes);
+	ctx_buffer_add(b->t->ctx, b->buf, bytes);
 	for (unsigned i = 0; i < o->depth; i++) {
 		b->reqs[i].b = b;
 		b->reqs[i].iov.iov_base = b->buf + (size_t)i * o->bytes;
@@ -193,7 +200,7 @@ static int bench_run(struct bench *b, struct img_bench_result *out,
 	blk_info(b->blk, &info);
 	strncpy(out->aio, info.aio, sizeof(out->aio) - 1);
 	if (r == -ECANCELED)
-		return err_set(e, ECANCELED, "stopped");
+		return err_set(e, ECANCELED, "%s: stopped", o->ref.path);
 	if (r)
 		return err_sys(e, -r, "%s: a request failed", o->ref.path);
 	return 0;
@@ -228,6 +235,7 @@ int img_bench(const struct img_bench *o, struct img_job *j,
 	r = tool_open(&t, &o->ref, o->write ? TOOL_WRITE : 0, &b.blk, e);
 	if (!r)
 		r = bench_run(&b, out, e);
+	ctx_buffer_del(t.ctx, b.buf);
 	r = tool_close(&b.blk, o->ref.path, r, e);
 	free(b.buf);
 	free(b.reqs);

@@ -94,31 +94,74 @@ int img_check(const struct img_ref *r, enum img_repair how,
 /* resize */
 
 struct resize {
+	struct tool *t;
 	struct node *n;
-	uint64_t size;
+	uint64_t from, to; /* bytes */
 	enum img_prealloc how;
 	struct err *e;
 };
 
-static int resize_fiber(void *arg)
+static int resize_node(struct resize *z, uint64_t size, enum img_prealloc how)
 {
 	static const enum qcow2_prealloc qhow[] = {
 		[IMG_PREALLOC_OFF] = QCOW2_PREALLOC_OFF,
 		[IMG_PREALLOC_METADATA] = QCOW2_PREALLOC_METADATA,
 		[IMG_PREALLOC_FALLOC] = QCOW2_PREALLOC_FALLOC,
-		[IMG_PREALLOC_FULL] = QCOW2_PREALLOC_FULL,
+		[IMG_PREALLOC_FULL] = QCOW2_PREALLOC_METADATA,
 	};
-	static const enum node_prealloc how[] = {
-		[IMG_PREALLOC_OFF] = NODE_PREALLOC_OFF,
-		[IMG_PREALLOC_METADATA] = NODE_PREALLOC_OFF,
-		[IMG_PREALLOC_FALLOC] = NODE_PREALLOC_FALLOC,
-		[IMG_PREALLOC_FULL] = NODE_PREALLOC_FULL,
-	};
-	struct resize *z = arg;
 
 	if (z->n->ops == &qcow2_ops)
-		return qcow2_resize(z->n, z->size, qhow[z->how], z->e);
-	return node_resize(z->n, z->size, how[z->how], z->e);
+		return qcow2_resize(z->n, size, qhow[how], z->e);
+	return node_resize(z->n, size,
+		how == IMG_PREALLOC_FALLOC ? NODE_PREALLOC_FALLOC
+					   : NODE_PREALLOC_OFF,
+		z->e);
+}
+
+static int resize_fiber(void *arg)
+{
+	struct resize *z = arg;
+
+	return resize_node(z, z->to, z->how);
+}
+
+/* What was added is given up again; the first error is the one to tell. */
+static int resize_back_fiber(void *arg)
+{
+	struct resize *z = arg;
+
+	struct err *e = z->e;
+	int r;
+
+	z->e = NULL;
+	r = resize_node(z, z->from, IMG_PREALLOC_OFF);
+	z->e = e;
+	return r;
+}
+
+static int resize_run(struct resize *z, const char *path)
+{
+	struct fill f = { z->t, z->n, z->from, z->to };
+	int r = tool_run(z->t, resize_fiber, z);
+	bool full = z->how == IMG_PREALLOC_FULL && z->to > z->from;
+
+	if (r == -ECANCELED)
+		return err_set(z->e, ECANCELED, "%s: stopped", path);
+	if (r || !full)
+		return r;
+	r = tool_fill(&f);
+	if (!r)
+		return 0;
+	err_sys(z->e, -r, "%s: cannot fill what was added", path);
+	if (r == -ECANCELED)
+		err_set(z->e, ECANCELED,
+			"%s: stopped: it has the size that it had", path);
+	z->t->stop = false;
+	z->t->job = NULL; /* this part is not to be stopped */
+	if (tool_run(z->t, resize_back_fiber, z))
+		err_set(z->e, -r, "%s: stopped, %llu bytes large", path,
+			(unsigned long long)z->to);
+	return r;
 }
 
 static int resize_target(const struct img_resize *o, uint64_t now, uint64_t *to,
@@ -144,24 +187,28 @@ static int resize_target(const struct img_resize *o, uint64_t now, uint64_t *to,
 	return 0;
 }
 
-int img_resize(const struct img_resize *o, uint64_t *size, struct err *e)
+int img_resize(const struct img_resize *o, struct img_job *j, uint64_t *size,
+	struct err *e)
 {
 	struct resize z = { .how = o->prealloc, .e = e };
 	struct blk *b = NULL;
 	struct tool t;
-	int r = tool_init(&t, NULL, e);
+	int r = tool_init(&t, j, e);
 
 	if (r)
 		return r;
+	z.t = &t;
 	r = tool_open(&t, &o->ref, TOOL_WRITE, &b, e);
-	if (!r)
-		r = resize_target(o, tool_size(b), &z.size, e);
+	if (!r) {
+		z.from = tool_size(b);
+		r = resize_target(o, z.from, &z.to, e);
+	}
 	if (!r) {
 		z.n = blk_node(b);
-		r = tool_run(&t, resize_fiber, &z);
+		r = resize_run(&z, o->ref.path);
 	}
 	if (!r)
-		*size = z.size;
+		*size = z.to;
 	r = tool_close(&b, o->ref.path, r, e);
 	tool_fini(&t);
 	return r;

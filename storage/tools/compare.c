@@ -128,6 +128,7 @@ static int compare_do(struct compare *c)
 		c->buf[w] = aligned_alloc(4096, COMPARE_CHUNK);
 		if (!c->buf[w])
 			return err_sys(c->e, ENOMEM, "cannot compare");
+		ctx_buffer_add(c->t->ctx, c->buf[w], COMPARE_CHUNK);
 		c->size[w] = tool_size(c->b[w]);
 		if (c->size[w] > c->t->total)
 			c->t->total = c->size[w];
@@ -163,6 +164,7 @@ int img_compare(const struct img_ref *a, const struct img_ref *b, bool strict,
 	if (!r)
 		r = compare_do(&c);
 	for (int w = 0; w < 2; w++) {
+		ctx_buffer_del(t.ctx, c.buf[w]);
 		r = tool_close(&c.b[w], c.path[w], r, e);
 		free(c.buf[w]);
 	}
@@ -245,7 +247,9 @@ int img_map(const struct img_ref *ref, uint64_t start, uint64_t len,
 	}
 	if (!r) {
 		r = tool_run(&t, map_fiber, &m);
-		if (r)
+		if (r == -ECANCELED)
+			err_set(e, ECANCELED, "%s: stopped", ref->path);
+		else if (r)
 			err_sys(e, -r, "%s: cannot read its map", ref->path);
 	}
 	r = tool_close(&m.b, ref->path, r, e);

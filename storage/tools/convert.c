@@ -19,11 +19,10 @@
 
 struct convert {
 	const struct img_convert *o;
-	struct img_options options;
 	struct copy c;
 	struct blk *src, *dst, *base;
 	char base_path[PATH_MAX];
-	bool made; /* dst is ours to remove */
+	struct make make; /* dst, unless it was there */
 };
 
 static int convert_check(const struct img_convert *o, struct err *e)
@@ -40,6 +39,13 @@ static int convert_check(const struct img_convert *o, struct err *e)
 		(o->dst_format != BLK_QCOW2 || !*o->options.backing_format))
 		return err_set(e, EINVAL,
 			"%s: -B needs -O qcow2, and -F for its format", o->dst);
+	if (o->compress && *o->options.data_file)
+		return err_set(e, ENOTSUP,
+			"%s: an image with a data file cannot be compressed",
+			o->dst);
+	if (o->target_is_zero && !o->no_create)
+		return err_set(e, EINVAL,
+			"--target-is-zero is for a target that is there: -n");
 	if (o->parallel > CONVERT_MOST)
 		return err_set(e, EINVAL, "-m %u: at most %u", o->parallel,
 			CONVERT_MOST);
@@ -66,44 +72,53 @@ static int convert_open_src(struct tool *t, struct convert *v, struct err *e)
 	return r ? r : tool_open(t, &base, 0, &v->base, e);
 }
 
-/* Source and target in one file: nothing good comes of it. */
-static int convert_check_same(const struct img_convert *o, struct err *e)
+static bool convert_is_file(const char *path)
 {
-	struct stat a, b;
+	struct stat st;
 
-	if (nbd_is_uri(o->src.path) || nbd_is_uri(o->dst) ||
-		stat(o->src.path, &a) || stat(o->dst, &b))
-		return 0;
-	if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-		return err_set(e, EINVAL,
-			"%s: is what is to be converted: name another target",
-			o->dst);
-	return 0;
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/*
+ * Does what was made read as zeros? A file does. A device under qcow2 has
+ * what it had, and shows it where the tables say so.
+ */
+static bool convert_made_zeros(const struct make *m)
+{
+	bool tables = m->o->prealloc != IMG_PREALLOC_OFF;
+
+	if (*m->o->data_file && (tables || m->o->data_file_raw))
+		return convert_is_file(m->data_path);
+	if (m->format == BLK_QCOW2 && !tables)
+		return true;
+	return convert_is_file(m->path);
 }
 
 static int convert_make(struct convert *v, struct err *e)
 {
 	const struct img_convert *o = v->o;
 	uint64_t size = tool_size(v->src);
-	struct stat st;
 	int r;
 
-	if (v->options.has_size && v->options.size < size)
+	if (o->options.has_size && o->options.size < size)
 		return err_set(e, EINVAL,
 			"-o size: smaller than %s, which has %llu bytes",
 			o->src.path, (unsigned long long)size);
-	if (v->options.has_size)
-		size = size_up(v->options.size, 512);
-	r = tool_check_target(o->dst, o->force, e);
+	if (o->options.has_size)
+		size = size_up(o->options.size, 512);
+	v->make = (struct make){
+		.path = o->dst,
+		.format = o->dst_format,
+		.o = &o->options,
+		.size = size,
+		.force = o->force,
+		.src = o->src.path,
+		.tls_dir = o->src.tls_dir,
+	};
+	r = img_make(&v->make, v->c.t->job, e);
 	if (!r)
-		r = img_make(o->dst, o->dst_format, &v->options, size,
-			v->c.t->job, e);
-	if (r)
-		return r;
-	v->made = true;
-	v->c.dst_zero = o->dst_format == BLK_QCOW2 ||
-			(!stat(o->dst, &st) && S_ISREG(st.st_mode));
-	return 0;
+		v->c.dst_zero = convert_made_zeros(&v->make);
+	return r;
 }
 
 static int convert_open_dst(struct tool *t, struct convert *v, struct err *e)
@@ -120,6 +135,10 @@ static int convert_open_dst(struct tool *t, struct convert *v, struct err *e)
 	v->c.dst_zero = o->target_is_zero;
 	if (!o->no_create)
 		r = convert_make(v, e);
+	else if (tool_same_file(o->src.path, o->dst))
+		r = err_set(e, EINVAL,
+			"%s: is what is to be read: name another target",
+			o->dst);
 	if (!r)
 		r = tool_open(t, &ref, TOOL_WRITE, &v->dst, e);
 	if (!r && tool_size(v->dst) < tool_size(v->src))
@@ -175,39 +194,30 @@ static int convert_run(struct tool *t, struct convert *v, struct err *e)
 
 	convert_tune(v);
 	r = tool_run(t, convert_fiber, v);
+	if (r == -ECANCELED && o->no_create)
+		return err_set(e, ECANCELED, "stopped: %s is not whole",
+			o->dst);
 	if (r == -ECANCELED)
-		return err_set(e, ECANCELED, "stopped%s%s%s",
-			v->made ? ": " : "", v->made ? o->dst : "",
-			v->made ? " is removed" : "");
+		return err_set(e, ECANCELED, "stopped: %s %s", o->dst,
+			make_fate(&v->make));
+	if (r && v->c.read_failed)
+		return err_sys(e, -r, "%s: cannot read it", o->src.path);
 	if (r == -ENOSPC)
 		return err_set(e, ENOSPC,
 			"%s: no space left on its disk: make room, or name "
 			"another target",
 			o->dst);
 	if (r)
-		return err_sys(e, -r, "%s: cannot copy %s to it", o->dst,
-			o->src.path);
+		return err_sys(e, -r, "%s: cannot write it", o->dst);
 	return 0;
-}
-
-static void convert_remove(const struct img_convert *o)
-{
-	char data[PATH_MAX];
-
-	if (*o->options.data_file && !tool_beside(o->dst, o->options.data_file,
-					     data, sizeof(data), NULL))
-		tool_remove(data);
-	tool_remove(o->dst);
 }
 
 int img_convert(const struct img_convert *o, struct img_job *j, struct err *e)
 {
-	struct convert v = { .o = o, .options = o->options };
+	struct convert v = { .o = o };
 	struct tool t;
 	int r = convert_check(o, e);
 
-	if (!r)
-		r = convert_check_same(o, e);
 	if (!r)
 		r = tool_init(&t, j, e);
 	if (r)
@@ -221,8 +231,8 @@ int img_convert(const struct img_convert *o, struct img_job *j, struct err *e)
 	r = tool_close(&v.dst, o->dst, r, e);
 	r = tool_close(&v.base, v.base_path, r, e);
 	r = tool_close(&v.src, o->src.path, r, e);
-	if (r && v.made)
-		convert_remove(o);
+	if (r)
+		img_unmake(&v.make);
 	tool_fini(&t);
 	return r;
 }

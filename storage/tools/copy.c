@@ -20,30 +20,62 @@ struct copy_fiber {
 	struct copy *c;
 	uint8_t *buf;  /* c->chunk bytes */
 	uint8_t *base; /* the same, with c->base */
+	bool reading;  /* what it did last */
 };
 
 enum copy_kind { COPY_SKIP, COPY_ZERO, COPY_DATA };
 
-/* Of the source from the cursor on; past its end there are zeros. */
-static int copy_status(struct copy *c, uint64_t len, struct blk_extent *x)
+/* Of b from the cursor on; past its end there are zeros. */
+static int copy_status(struct copy *c, struct blk *b, uint64_t len,
+	struct blk_extent *x)
 {
-	uint64_t size = tool_size(c->src);
+	uint64_t size = tool_size(b);
 
 	if (c->pos >= size) {
 		*x = (struct blk_extent){ .len = len, .zero = true };
 		return 0;
 	}
-	return tool_status(c->src, c->src_flags, c->pos,
+	return tool_status(b, b == c->src ? c->src_flags : 0, c->pos,
 		tool_min(len, size - c->pos), x);
 }
 
-/* Runs begin and end between pieces: what is partly zeros is data. */
+/* Do both lie in the same bytes of one file? So it is where two chains have
+ * a layer in common. */
+static bool copy_is_shared(const struct blk_extent *x,
+	const struct blk_extent *y)
+{
+	return x->data && y->data && x->has_host && y->has_host &&
+	       !x->compressed && !y->compressed && x->host == y->host &&
+	       x->file && y->file && !strcmp(x->file, y->file);
+}
+
+/*
+ * Where something is compared with base: is it known without reading that
+ * the next bytes are alike? *len becomes how far that is true.
+ */
+static int copy_next_base(struct copy *c, const struct blk_extent *x,
+	uint64_t *len, enum copy_kind *kind)
+{
+	struct blk_extent y;
+	int r = copy_status(c, c->base, *len, &y);
+
+	if (r)
+		return r;
+	*kind = COPY_DATA; /* only reading tells */
+	if ((x->zero && y.zero) || copy_is_shared(x, &y))
+		*kind = COPY_SKIP;
+	*len = tool_min(*len, y.len);
+	return 0;
+}
+
+/* Runs begin and end between pieces: what is not alike in all of one is
+ * data. */
 static uint64_t copy_align(const struct copy *c, uint64_t n,
 	enum copy_kind *kind)
 {
 	uint64_t end = c->pos + n;
 
-	if (*kind == COPY_ZERO && end < c->size)
+	if (*kind != COPY_DATA && end < c->size)
 		end = size_down(end, c->piece);
 	if (end <= c->pos)
 		*kind = COPY_DATA;
@@ -61,7 +93,7 @@ static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 	int r;
 
 	*off = c->pos;
-	r = copy_status(c, n, &x);
+	r = copy_status(c, c->src, n, &x);
 	if (r)
 		return r;
 	n = x.len;
@@ -76,8 +108,12 @@ static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 		if (m.present)
 			*kind = COPY_SKIP;
 	}
-	/* what differs from base is only known by reading */
-	if (*kind == COPY_ZERO && (c->base || c->no_sparse))
+	if (c->base && *kind != COPY_SKIP) {
+		r = copy_next_base(c, &x, &n, kind);
+		if (r)
+			return r;
+	}
+	if (*kind == COPY_ZERO && c->no_sparse)
 		*kind = COPY_DATA;
 	if (!c->mask && !(c->src_flags & BLK_TOP))
 		n = copy_align(c, n, kind);
@@ -157,14 +193,24 @@ static int copy_chunk(struct copy_fiber *f, uint64_t off, uint64_t len,
 	struct copy *c = f->c;
 	int r;
 
-	if (kind == COPY_ZERO)
-		return c->dst_zero ? 0 : copy_put(c, COPY_ZERO, off, len, NULL);
-	if (kind == COPY_SKIP)
+	if (kind == COPY_SKIP || (kind == COPY_ZERO && c->dst_zero))
 		return 0;
+	f->reading = kind == COPY_DATA;
+	if (kind == COPY_ZERO)
+		return copy_put(c, COPY_ZERO, off, len, NULL);
 	r = copy_read(c->src, off, len, f->buf);
 	if (!r && f->base)
 		r = copy_read(c->base, off, len, f->base);
-	return r ? r : copy_pieces(f, off, len);
+	if (r)
+		return r;
+	f->reading = false;
+	return copy_pieces(f, off, len);
+}
+
+/* Bytes of buffer that one fiber needs. */
+static uint64_t copy_mem_each(const struct copy *c)
+{
+	return c->chunk * (c->base ? 2 : 1);
 }
 
 static int copy_loop(struct copy_fiber *f)
@@ -176,6 +222,7 @@ static int copy_loop(struct copy_fiber *f)
 
 	while (!r && !c->err) {
 		fiber_lock_take(&c->cursor);
+		f->reading = true;
 		if (c->t->stop)
 			r = -ECANCELED;
 		len = 0;
@@ -194,34 +241,24 @@ static void copy_fiber(void *arg)
 {
 	struct copy *c = arg;
 	struct copy_fiber f = { .c = c };
-	void *buf = NULL, *base = NULL;
-	int r = 0;
+	uint64_t each = copy_mem_each(c);
+	int r;
 
-	if (posix_memalign(&buf, COPY_ALIGN, c->chunk))
-		buf = NULL;
-	if (c->base && posix_memalign(&base, COPY_ALIGN, c->chunk))
-		base = NULL;
-	if (!buf || (c->base && !base))
-		r = -ENOMEM;
-	f.buf = buf;
-	f.base = base;
-	if (!r)
-		r = copy_loop(&f);
-	free(buf);
-	free(base);
-	if (r && !c->err)
+	f.buf = c->mem + c->begun++ * each;
+	if (c->base)
+		f.base = f.buf + c->chunk;
+	r = copy_loop(&f);
+	if (r && !c->err) {
 		c->err = r;
+		c->read_failed = f.reading;
+	}
 	if (!--c->running)
 		fiber_wake(c->boss);
 }
 
-int copy_run(struct copy *c)
+static void copy_start(struct copy *c)
 {
-	c->boss = fiber_self();
-	c->pos = 0;
-	c->err = 0;
 	c->running = 1; /* ours, until all are begun */
-	fiber_lock_init(&c->cursor);
 	for (unsigned i = 0; i < c->parallel; i++) {
 		int r;
 
@@ -237,5 +274,28 @@ int copy_run(struct copy *c)
 	c->running--;
 	while (c->running)
 		fiber_wait();
+}
+
+int copy_run(struct copy *c)
+{
+	uint64_t bytes, chunks = size_up(c->size, c->chunk) / c->chunk;
+	void *mem;
+
+	if (c->parallel > chunks)
+		c->parallel = chunks ? (unsigned)chunks : 1;
+	bytes = c->parallel * copy_mem_each(c);
+	if (posix_memalign(&mem, COPY_ALIGN, bytes))
+		return -ENOMEM;
+	c->mem = mem;
+	c->boss = fiber_self();
+	c->pos = 0;
+	c->err = 0;
+	c->begun = 0;
+	c->read_failed = false;
+	fiber_lock_init(&c->cursor);
+	ctx_buffer_add(c->t->ctx, mem, bytes);
+	copy_start(c);
+	ctx_buffer_del(c->t->ctx, mem);
+	free(mem);
 	return c->err;
 }

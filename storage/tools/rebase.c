@@ -19,25 +19,6 @@
 #define REBASE_PARALLEL 4
 #define REST_STEP       (UINT64_C(256) << 20)
 
-/* The format to record for backing: as told, or found out. */
-static int rebase_format(struct tool *t, const char *path, const char *given,
-	enum blk_format *format, struct err *e)
-{
-	struct img_ref ref = { .path = path, .format = BLK_AUTO };
-	struct blk_info info;
-	struct blk *b = NULL;
-	int r;
-
-	if (given && *given)
-		return img_format_parse(given, format, e);
-	r = tool_open(t, &ref, TOOL_HEADER | TOOL_NO_LOCK, &b, e);
-	if (r)
-		return r;
-	blk_info(b, &info);
-	r = img_format_parse(info.format, format, e);
-	return tool_close(&b, path, r, e);
-}
-
 struct rename {
 	struct node *n;
 	const char *file, *format;
@@ -94,6 +75,8 @@ static int merge_run(struct merge *m, const char *path, struct err *e)
 	if (r == -ECANCELED)
 		return err_set(e, ECANCELED, "%s: stopped: it reads as before",
 			path);
+	if (r && m->c.read_failed)
+		return err_sys(e, -r, "%s: cannot read what it needs", path);
 	if (r)
 		return err_sys(e, -r, "%s: cannot copy into it", path);
 	return 0;
@@ -147,30 +130,64 @@ static int rebase_open_old(struct tool *t, struct rebase *b,
 	return r;
 }
 
+/*
+ * The new one, by its path. With the name only (unsafe) it need not be there,
+ * but must not be the image itself.
+ */
+static int rebase_find_new(struct rebase *b, const struct img_ref *ref,
+	const char *backing, const char *format, bool unsafe, struct err *e)
+{
+	int r = tool_beside(ref->path, backing, b->new_path,
+		sizeof(b->new_path), e);
+
+	if (r)
+		return r;
+	if (tool_same_file(ref->path, b->new_path))
+		return err_set(e, ELOOP, "%s: cannot be backed by itself",
+			ref->path);
+	if (format && *format)
+		return img_format_parse(format, &b->new_format, e);
+	if (unsafe)
+		return err_set(e, EINVAL,
+			"%s: with -u name the format of %s with -F (raw, qcow2 "
+			"...)",
+			ref->path, backing);
+	b->new_format = BLK_AUTO;
+	return 0;
+}
+
+/* A format that is found out is trusted as far as blk_open() does, which
+ * refuses one that names other files, and no further. */
+static int rebase_open_new(struct tool *t, struct rebase *b, struct err *e)
+{
+	const struct img_ref new = {
+		.path = b->new_path,
+		.format = b->new_format,
+	};
+	struct blk_info info;
+	int r = tool_open(t, &new, 0, &b->new, e);
+
+	if (r)
+		return r;
+	blk_info(b->new, &info);
+	return img_format_parse(info.format, &b->new_format, e);
+}
+
 static int rebase_open(struct tool *t, struct rebase *b,
 	const struct img_ref *ref, const char *backing, const char *format,
 	bool unsafe, struct err *e)
 {
-	struct img_ref new = { .path = b->new_path };
 	int r = tool_open(t, ref, TOOL_WRITE | TOOL_ALONE, &b->top, e);
 
 	if (!r && !tool_qcow2(b->top, ref->path, "has no backing file", e))
 		r = -ENOTSUP;
-	if (!r && *backing) {
-		r = tool_beside(ref->path, backing, b->new_path,
-			sizeof(b->new_path), e);
-		if (!r)
-			r = rebase_format(t, b->new_path, format,
-				&b->new_format, e);
-	}
+	if (!r && *backing)
+		r = rebase_find_new(b, ref, backing, format, unsafe, e);
 	if (r || unsafe)
 		return r;
 	qcow2_keep_zeroes(blk_node(b->top));
 	r = rebase_open_old(t, b, ref, e);
-	new.format = b->new_format;
-	if (!r && *backing)
-		r = tool_open(t, &new, 0, &b->new, e);
-	return r;
+	return r || !*backing ? r : rebase_open_new(t, b, e);
 }
 
 /* Nothing backs it now, or nothing shall: zeros stand for that. */
@@ -258,13 +275,20 @@ static int commit_find(struct commit *m, const struct img_ref *ref,
 	return 0;
 }
 
+/* A format that no layer records is found out anew at each opening, for what
+ * is found out is not trusted with other files. */
 static int commit_ref(const struct commit *m, unsigned i, struct img_ref *ref,
 	struct err *e)
 {
-	const struct img_layer *l = &m->chain.layers[i];
+	const char *format = m->chain.layers[i].format;
 
-	*ref = (struct img_ref){ .path = l->path };
-	return img_format_parse(l->format, &ref->format, e);
+	if (i)
+		format = m->chain.layers[i - 1].backing_format;
+	*ref = (struct img_ref){
+		.path = m->chain.layers[i].path,
+		.format = BLK_AUTO,
+	};
+	return format ? img_format_parse(format, &ref->format, e) : 0;
 }
 
 struct empty {
@@ -282,6 +306,7 @@ static int empty_fiber(void *arg)
 /* A layer that is shorter than the top reads as zeros from its end on, and
  * hides what the base has there. */
 struct rest {
+	struct tool *t;
 	struct blk *dst;
 	uint64_t at, end;
 };
@@ -294,25 +319,36 @@ static int rest_fiber(void *arg)
 
 	for (; !r && z->at < z->end; z->at += n) {
 		n = tool_min(z->end - z->at, REST_STEP);
-		r = tool_rw(z->dst, BLK_WRITE_ZEROES, BLK_UNMAP, z->at, n,
-			NULL);
+		r = z->t->stop ? -ECANCELED
+			       : tool_rw(z->dst, BLK_WRITE_ZEROES, BLK_UNMAP,
+					 z->at, n, NULL);
 	}
-	return r;
+	/* the image may be emptied next: this must be on disk before */
+	return r ? r : tool_rw(z->dst, BLK_FLUSH, 0, 0, 0, NULL);
+}
+
+static int commit_stopped(const struct commit *m, struct err *e)
+{
+	return err_set(e, ECANCELED,
+		"%s: stopped: it reads as before, %s has some of it",
+		m->chain.layers[0].path, m->chain.layers[m->base].path);
 }
 
 static int commit_rest(struct tool *t, struct commit *m, uint64_t from,
 	struct err *e)
 {
+	const char *path = m->chain.layers[m->base].path;
 	struct rest z = {
+		.t = t,
 		.dst = m->dst,
 		.at = from,
 		.end = tool_min(tool_size(m->dst), m->chain.layers[0].size),
 	};
 	int r = tool_run(t, rest_fiber, &z);
 
-	return r ? err_sys(e, -r, "%s: cannot write to it",
-			   m->chain.layers[m->base].path)
-		 : 0;
+	if (r == -ECANCELED)
+		return commit_stopped(m, e);
+	return r ? err_sys(e, -r, "%s: cannot write to it", path) : 0;
 }
 
 /* What layer i has itself goes to the base. */
@@ -335,6 +371,8 @@ static int commit_layer(struct tool *t, struct commit *m, unsigned i,
 		g.c.dst = m->dst;
 		g.c.size = tool_size(b);
 		r = merge_run(&g, m->chain.layers[m->base].path, e);
+		if (r == -ECANCELED)
+			r = commit_stopped(m, e);
 	}
 	if (!r && tool_size(b) < m->chain.layers[0].size)
 		r = commit_rest(t, m, tool_size(b), e);
@@ -362,8 +400,9 @@ int img_commit(const struct img_ref *r, const char *base, bool keep,
 	err = commit_ref(&m, m.base, &ref, e);
 	if (!err)
 		err = tool_open(&t, &ref, TOOL_WRITE, &m.dst, e);
+	/* emptied above layers that keep what they have it would show that */
 	for (unsigned i = m.base; !err && i-- > 0;)
-		err = commit_layer(&t, &m, i, i == 0 && !keep, e);
+		err = commit_layer(&t, &m, i, !keep && m.base == 1, e);
 	err = tool_close(&m.dst, m.chain.layers[m.base].path, err, e);
 	tool_fini(&t);
 	img_info_free(&m.chain);

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the image tools share: see tools.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "vm/base/clock.h"
 
@@ -218,11 +215,12 @@ struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
 	struct err *e)
 {
 	struct node *n = blk_node(b);
+	struct blk_info info;
 
 	if (n->ops == &qcow2_ops)
 		return n;
-	err_set(e, ENOTSUP, "%s: a %s image %s", path,
-		strcmp(n->ops->name, "file") ? n->ops->name : "raw", what);
+	blk_info(b, &info);
+	err_set(e, ENOTSUP, "%s: a %s image %s", path, info.format, what);
 	return NULL;
 }
 
@@ -240,26 +238,6 @@ uint64_t tool_zeros(const void *p, uint64_t len)
 	while (n < len && !b[n])
 		n++;
 	return n;
-}
-
-void tool_remove(const char *path)
-{
-	struct stat st;
-
-	if (!lstat(path, &st) && S_ISREG(st.st_mode))
-		unlink(path);
-}
-
-int tool_check_target(const char *path, bool force, struct err *e)
-{
-	struct stat st;
-
-	if (force || stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size)
-		return 0;
-	return err_set(e, EEXIST,
-		"%s: is there already: give --force to replace it, or another "
-		"name",
-		path);
 }
 
 int tool_beside(const char *path, const char *name, char *out, size_t size,

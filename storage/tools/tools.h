@@ -7,9 +7,12 @@
 #ifndef STORAGE_TOOLS_TOOLS_H
 #define STORAGE_TOOLS_TOOLS_H
 
+#include <limits.h>
+
 #include "storage/core/ctx.h"
 #include "storage/core/fiber.h"
 #include "storage/core/node.h"
+#include "storage/qcow2/qcow2.h"
 #include "storage/storage.h"
 
 struct tool {
@@ -73,27 +76,53 @@ struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
 /* How many of len bytes at p are zeros from the start on. */
 uint64_t tool_zeros(const void *p, uint64_t len);
 
-/* Take target away again if it is a regular file. */
-void tool_remove(const char *path);
-
-/* -EEXIST with the mend when there is something at path that has a content
- * and force is not given. */
-int tool_check_target(const char *path, bool force, struct err *e);
-
-/* --- options.c, create.c -------------------------------------------------- */
-
-struct qcow2_create;
+/* --- options.c, make.c ---------------------------------------------------- */
 
 /* What o says in qcow2's own terms; borrows o's strings. */
 void img_options_qcow2(const struct img_options *o, struct qcow2_create *q);
 
+/* Do both names lead to one file? */
+bool tool_same_file(const char *a, const char *b);
+
+/* A file that is being made, by its real name. */
+struct target {
+	enum { TARGET_NONE, TARGET_MADE, TARGET_EMPTIED } state;
+	char path[PATH_MAX];
+};
+
+/* An image to be made with all that belongs to it (data file). */
+struct make {
+	const char *path;
+	enum blk_format format; /* raw or qcow2 */
+	const struct img_options *o;
+	uint64_t size; /* bytes, final */
+	bool force;
+	const char *src; /* what is read for it: never a target; or NULL */
+	const char *tls_dir;
+	/* img_make()'s */
+	struct qcow2_create q;
+	char data_path[PATH_MAX];
+	struct target image, data;
+};
+
 /*
- * Make the image and everything that belongs to it (data file). size is
- * final; how = off unless o says otherwise.
+ * Check all that can be known before, then make it. When it fails what was
+ * made is gone again (what was there before and --force gave free is empty).
+ * -EEXIST without force, -ECANCELED.
  */
-int img_make(const char *path, enum blk_format format,
-	const struct img_options *o, uint64_t size, struct img_job *j,
-	struct err *e);
+int img_make(struct make *m, struct img_job *j, struct err *e);
+/* Take it away again, as after a failure. */
+void img_unmake(struct make *m);
+/* "is removed" or whatever img_unmake() will do to the image. */
+const char *make_fate(const struct make *m);
+
+/* Write zeros to [from, to) of n, and flush; t's job is told and asked. */
+struct fill {
+	struct tool *t;
+	struct node *n;
+	uint64_t from, to;
+};
+int tool_fill(struct fill *f);
 
 /* --- copy.c --------------------------------------------------------------- */
 
@@ -113,16 +142,18 @@ struct copy {
 	uint64_t piece; /* zeros (or equal bytes) are looked for by it */
 	uint64_t chunk; /* read at once, multiple of piece */
 	unsigned parallel;
+	bool read_failed; /* the error was the source's, not dst's */
 	/* the engine's */
 	struct fiber_lock cursor;
 	struct fiber *boss;
+	uint8_t *mem; /* everybody's buffers */
 	uint64_t pos;
-	unsigned running;
+	unsigned begun, running;
 	int err;
 };
 
-/* In a fiber. 0, -ECANCELED or another -errno (of the request that failed).
- * failed_on says which image. */
+/* In a fiber. 0, -ECANCELED or another -errno (of the request that failed;
+ * read_failed says whose). */
 int copy_run(struct copy *c);
 
 #endif

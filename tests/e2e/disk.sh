@@ -389,7 +389,7 @@ PY
 image_in_use_is_refused() {
 	rm -f l.qcow2
 	qemu-img create -q -f qcow2 l.qcow2 10M
-	coproc IO { qemu-io l.qcow2 2>&1; }
+	coproc IO { exec qemu-io l.qcow2 2>&1; }
 	local io=$IO_PID got=
 	echo "read 0 512" >&"${IO[1]}"
 	while [[ $got != *ops* ]]; do read -r -t 20 -u "${IO[0]}" got || break; done
