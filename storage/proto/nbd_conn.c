@@ -297,6 +297,9 @@ static void conn_service(struct nbd_conn *c, const char *why)
 {
 	char text[256];
 
+	/* without the name of libnbd's function */
+	if (why && strstr(why, ": "))
+		why = strstr(why, ": ") + 2;
 	snprintf(text, sizeof(text), "%s", why ? why : "closed by it");
 	if (!conn_reap(c))
 		nbd_conn_lost(c, conn_is_dead(c) ? text : "it shuts down");

@@ -34,11 +34,11 @@ void nbd_conn_lost(struct nbd_conn *c, const char *why)
 	bool first = c == &nbd->conn[0];
 	uint64_t now = clock_now_ns();
 
-	log_limited(nbd->node.log, &nbd->limit, first ? LOG_WARN : LOG_INFO,
-		"%s: connection %u of %u to the NBD server is lost (%s): "
-		"connecting again; requests wait at most %u s",
-		nbd->uri, (unsigned)(c - nbd->conn) + 1, nbd->conns, why,
-		nbd->params.hold_ms / 1000);
+	if (first) /* one line is enough for all of them */
+		log_limited(nbd->node.log, &nbd->limit, LOG_WARN,
+			"%s: the connection to the NBD server is lost (%s): "
+			"connecting again; requests wait at most %u s",
+			nbd->uri, why, nbd->params.hold_ms / 1000);
 	err_set(&nbd->last, ENOTCONN, "%s", why);
 	conn_detach(c);
 	c->in_flight = 0;

@@ -333,6 +333,50 @@ START_TEST (writes_of_odd_bytes_survive_the_loss_too) {
 }
 END_TEST
 
+/* The whole chain: a guest's disk of a format, behind a server that dies. */
+START_TEST (qcow2_behind_a_server_that_is_killed_stays_whole) {
+	struct nbdrig_server s = { 0 };
+	struct blk_opts o;
+	struct blk *b;
+	uint8_t buf[64 * KiB], got[64 * KiB];
+	char raw[200];
+
+	NBDRIG_NEEDS("nbdkit");
+	NBDRIG_NEEDS("qemu-img");
+	snprintf(image, sizeof(image), "%s", rig_file("img", 16 * MiB));
+	nbdrig_run("qemu-img create -q -f qcow2 %s 8M", image);
+	ck_assert_int_eq(truncate(image, 16 * MiB), 0); /* exports are fixed */
+	nbdrig_listen(&s);
+	nbdrig_start(&s, "nbdkit -f file %s", image);
+	o = rig_opts(nbdrig_uri(&s, ""));
+	o.format = BLK_QCOW2;
+	b = rig_open(&o);
+	for (unsigned i = 0; i < 32; i++) {
+		struct rig_req q;
+
+		memset(buf, 'a' + (int)i, sizeof(buf));
+		rig_init_req(&q, BLK_WRITE, i * 128 * KiB, buf, sizeof(buf));
+		rig_submit(b, &q);
+		if (i % 5 == 0) {
+			nbdrig_kill(&s);
+			nbdrig_start(&s, "nbdkit -f file %s", image);
+		}
+		ck_assert_int_eq(rig_wait(&q), 0);
+	}
+	ck_assert_int_eq(rig_do(b, BLK_FLUSH, 0, 0, NULL, 0), 0);
+	ck_assert_int_eq(blk_close(b), 0);
+	nbdrig_end(&s);
+	nbdrig_run("qemu-img check -q -f qcow2 %s", image);
+	snprintf(raw, sizeof(raw), "%s", rig_path("raw"));
+	nbdrig_run("qemu-img convert -f qcow2 -O raw %s %s", image, raw);
+	for (unsigned i = 0; i < 32; i++) {
+		rig_read_file(raw, i * 128 * KiB, got, sizeof(got));
+		memset(buf, 'a' + (int)i, sizeof(buf));
+		ck_assert_mem_eq(buf, got, sizeof(buf));
+	}
+}
+END_TEST
+
 START_TEST (qemu_nbd_may_be_killed_as_well) {
 	struct nbdrig_server s = { 0 };
 	uint8_t a[65536], b[65536];
@@ -373,4 +417,5 @@ RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	request_that_always_ends_the_connection_fails_in_the_end,
 	close_while_connecting_again_is_fine, close_while_pausing_is_fine,
 	writes_of_odd_bytes_survive_the_loss_too,
+	qcow2_behind_a_server_that_is_killed_stays_whole,
 	qemu_nbd_may_be_killed_as_well)
