@@ -50,9 +50,9 @@ static int qalloc_take(struct qcow2 *q, uint64_t at, uint64_t n)
 
 	if (qmeta_hits(q, at << q->cluster_bits, n << q->cluster_bits)) {
 		qcow2_mark_corrupt(q,
-			"a table in clusters %llu to %llu is not counted as "
-			"used",
-			(unsigned long long)at, (unsigned long long)(at + n));
+			"a table in the %llu clusters from %llu on is not "
+			"counted as used",
+			(unsigned long long)n, (unsigned long long)at);
 		return -EIO;
 	}
 	r = qref_add(q, at, n, 1);

@@ -81,12 +81,13 @@ static int qpack_cluster(struct qpack *w, bool *plain)
 {
 	struct qcow2 *q = w->q;
 	uint32_t size = q->cluster_size;
-	uint8_t *src = malloc(2 * (size_t)size), *dst = src + size;
+	uint8_t *src = malloc(2 * (size_t)size), *dst;
 	int64_t n;
 	int r;
 
 	if (!src)
 		return -ENOMEM;
+	dst = src + size;
 	iov_to_buf(w->iov, w->niov, w->skip, src, w->len);
 	for (uint64_t i = w->len; i < size; i++)
 		src[i] = 0; /* behind the end of the disk */

@@ -51,7 +51,9 @@ int qbytes_write(const struct qbytes *b, struct node *child, uint64_t offset,
 	struct iovec *iov, one;
 	int n, r;
 
-	if (b->niov && b->iov->iov_len - b->skip >= len) {
+	if (b->niov <= 0)
+		return -EINVAL; /* there are always len bytes */
+	if (b->iov->iov_len - b->skip >= len) {
 		one.iov_base = (char *)b->iov->iov_base + b->skip;
 		one.iov_len = len;
 		return node_writev(child, offset, &one, 1, len, 0);

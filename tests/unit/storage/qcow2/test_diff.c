@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A differential test: the same random writes, compressed writes, zeroes,
- * discards, flushes and reopenings of a qcow2 image and of an array of bytes,
- * several at a time, and with errors in between. The bytes must be equal, and
- * qemu-img must find nothing wrong and read the same. GUESTDECK_LONG=1 makes
- * more rounds, GUESTDECK_SEED another course of events.
+ * discards, flushes, snapshots, resizes and reopenings of a qcow2 image and of
+ * an array of bytes, several at a time, and with errors in between. The bytes
+ * must be equal, and qemu-img must find nothing wrong and read the same.
+ * GUESTDECK_LONG=1 makes more rounds, GUESTDECK_SEED another course of events.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,13 @@
 
 #include "tests/unit/storage/qcow2/qtest.h"
 
-#define BATCH 6
+#define BATCH     6
+#define SNAPSHOTS 3
+
+struct diff_snap {
+	uint8_t *model; /* NULL = none here */
+	uint64_t size;
+};
 
 struct diff {
 	struct qcow2_create o;
@@ -23,7 +29,8 @@ struct diff {
 	/* below: made by the test */
 	struct node *file, *data, *backing, *n;
 	uint8_t *model;
-	uint64_t size;
+	uint64_t size, max_size;
+	struct diff_snap snaps[SNAPSHOTS];
 	unsigned seed;
 	bool errors; /* some requests of the file fail */
 };
@@ -81,7 +88,8 @@ static void diff_begin(struct diff *d)
 	int r;
 
 	d->size = d->o.size;
-	d->model = calloc(1, d->size);
+	d->max_size = 2 * d->size;
+	d->model = calloc(1, d->max_size);
 	ck_assert_ptr_nonnull(d->model);
 	d->file = qt_mem();
 	if (d->o.data_file)
@@ -336,6 +344,70 @@ static void diff_end(struct diff *d)
 	ck_assert_int_eq(qt_close(d->n), 0);
 	diff_ask_qemu(d);
 	free(d->model);
+	for (int i = 0; i < SNAPSHOTS; i++)
+		free(d->snaps[i].model);
+}
+
+/* --- what changes the whole image --- */
+
+static int diff_whole_fn(void *arg)
+{
+	struct diff *d = arg;
+	unsigned i = diff_rand(d) % SNAPSHOTS;
+	struct diff_snap *s = &d->snaps[i];
+	char name[2] = { (char)('a' + i), 0 };
+	struct err e = ERR_NONE;
+	int r;
+
+	if (!s->model) {
+		r = qcow2_snapshot_create(d->n, name, &e);
+		ck_assert_msg(!r, "seed %u: %s", d->seed, e.msg);
+		s->size = d->size;
+		s->model = malloc(d->size);
+		ck_assert_ptr_nonnull(s->model);
+		memcpy(s->model, d->model, d->size);
+	} else if (diff_rand(d) % 2) {
+		r = qcow2_snapshot_revert(d->n, name, &e);
+		ck_assert_msg(!r, "seed %u: %s", d->seed, e.msg);
+		d->size = s->size;
+		memcpy(d->model, s->model, s->size);
+	} else {
+		r = qcow2_snapshot_delete(d->n, name, &e);
+		ck_assert_msg(!r, "seed %u: %s", d->seed, e.msg);
+		free(s->model);
+		s->model = NULL;
+	}
+	return 0;
+}
+
+static int diff_resize_fn(void *arg)
+{
+	struct diff *d = arg;
+	uint64_t size = 512 * (1 + diff_below(d, d->max_size / 512));
+	struct err e = ERR_NONE;
+	int r;
+
+	r = node_resize(d->n, size, NODE_PREALLOC_OFF, &e);
+	ck_assert_msg(!r, "seed %u: %s", d->seed, e.msg);
+	ck_assert_uint_eq(node_size(d->n), size);
+	if (size > d->size)
+		memset(d->model + d->size, 0, size - d->size);
+	d->size = size;
+	return 0;
+}
+
+/* Snapshots need counts, and all data in the image. */
+static void diff_whole(struct diff *d)
+{
+	bool snaps = d->o.refcount_bits != 1 && !d->data, has = false;
+
+	for (int i = 0; i < SNAPSHOTS; i++)
+		has = has || d->snaps[i].model;
+	if (snaps && diff_rand(d) % 3)
+		qt_run(diff_whole_fn, d);
+	else if (d->o.version != 2 || !has) /* refused there */
+		qt_run(diff_resize_fn, d);
+	diff_compare(d, 0, d->size);
 }
 
 /* From some request on one, or all, of a kind fail. */
@@ -363,7 +435,7 @@ static void diff_break(struct diff *d)
 
 static unsigned diff_rounds(void)
 {
-	return getenv("GUESTDECK_LONG") ? 3000 : 150;
+	return getenv("GUESTDECK_LONG") ? 2000 : 100;
 }
 
 static void diff_run(struct diff d, bool errors)
@@ -380,6 +452,8 @@ static void diff_run(struct diff d, bool errors)
 		diff_batch(&d);
 		if (diff_rand(&d) % 40 == 0)
 			diff_reopen(&d, diff_rand(&d) % 2);
+		if (diff_rand(&d) % 20 == 0)
+			diff_whole(&d);
 	}
 	diff_end(&d);
 }
