@@ -85,13 +85,14 @@ static inline void fake_release(struct blk *b)
 	loop_call_schedule(&b->call);
 }
 
-void blk_close(struct blk *b)
+int blk_close(struct blk *b)
 {
 	if (!b)
-		return;
+		return 0;
 	loop_call_cancel(&b->call);
 	free(b->data);
 	free(b);
+	return 0;
 }
 
 void blk_info(const struct blk *b, struct blk_info *out)
