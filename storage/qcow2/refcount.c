@@ -14,8 +14,9 @@
 
 #include "storage/qcow2/refs.h"
 
-#define QREF_MAX_CACHE (UINT64_C(4) << 20)
-#define QREF_MIN_CACHE (UINT64_C(128) << 10)
+#define QREF_MAX_CACHE  (UINT64_C(4) << 20)
+#define QREF_MIN_CACHE  (UINT64_C(128) << 10)
+#define QREF_SKIP_BYTES (256 * KiB)
 
 /* --- single counts --- */
 
@@ -141,29 +142,87 @@ int qref_get(struct qcow2 *q, uint64_t cluster, uint64_t *count)
 	return 0;
 }
 
+/* Has none of a slice's counts the value 0? */
+static bool qref_all_used(const struct qcow2 *q, const uint8_t *p)
+{
+	unsigned n = 1u << qref_slice_bits(q);
+
+	for (unsigned i = 0; i < n; i++)
+		if (!qref_load(p, q->h.refcount_order, i))
+			return false;
+	return true;
+}
+
+/*
+ * Whole slices of a block, from the one with cluster on, that have nothing
+ * free: how many clusters they count. They are read many at a time and past
+ * the cache; an image that is full up to its end would take long, and push
+ * out all that is needed, to be looked through slice by slice. 0 = none, or
+ * it is not worth it; never an error, the usual way meets that again.
+ */
+static uint64_t qref_skip(struct qcow2 *q, uint64_t cluster)
+{
+	uint64_t in = cluster & ((UINT64_C(1) << q->rb_bits) - 1);
+	uint64_t at = (in >> qref_slice_bits(q)) << q->rb.slice_bits;
+	uint64_t len = q->cluster_size - at, n = 0, host;
+	uint8_t *buf;
+
+	if (len < 2 * q->rb.slice_bytes ||
+		qref_block(q, cluster >> q->rb_bits, &host) || !host ||
+		qcache_peek(&q->rb, host + at))
+		return 0;
+	if (len > QREF_SKIP_BYTES)
+		len = QREF_SKIP_BYTES;
+	buf = malloc(len);
+	if (!buf || node_read(q->file, host + at, buf, len))
+		len = 0;
+	for (uint64_t i = 0; i < len; i += q->rb.slice_bytes) {
+		const struct qslice *s = qcache_peek(&q->rb, host + at + i);
+
+		if (!qref_all_used(q, s ? s->data : buf + i))
+			break;
+		n += UINT64_C(1) << qref_slice_bits(q);
+	}
+	free(buf);
+	return n;
+}
+
+/* How many of the slice's counts from place i on, at most n, are so? */
+static uint64_t qref_run(const struct qcow2 *q, const struct qslice *s,
+	unsigned i, uint64_t n, bool used)
+{
+	uint64_t k = 0;
+
+	while (k < n && !!qref_load(s->data, q->h.refcount_order,
+				i + (unsigned)k) == used)
+		k++;
+	return k;
+}
+
 int qref_scan(struct qcow2 *q, uint64_t cluster, uint64_t max, bool used,
 	uint64_t *n)
 {
 	*n = 0;
 	while (*n < max) {
 		struct qslice *s;
-		uint64_t left, k = 0;
+		uint64_t left, k;
 		unsigned i;
-		int r = qref_slice(q, cluster + *n, &s, &i, &left);
+		int r;
 
+		k = 0;
+		if (used && !((cluster + *n) &
+				    ((UINT64_C(1) << qref_slice_bits(q)) - 1)))
+			k = qref_skip(q, cluster + *n);
+		if (k) {
+			*n = k < max - *n ? *n + k : max;
+			continue;
+		}
+		r = qref_slice(q, cluster + *n, &s, &i, &left);
 		if (r)
 			return r;
 		if (left > max - *n)
 			left = max - *n;
-		if (!s && used)
-			return 0;
-		if (!s)
-			k = left;
-		else
-			while (k < left &&
-				!!qref_load(s->data, q->h.refcount_order,
-					i + (unsigned)k) == used)
-				k++;
+		k = s ? qref_run(q, s, i, left, used) : used ? 0 : left;
 		if (s)
 			qcache_put(&q->rb, s);
 		*n += k;
@@ -264,89 +323,4 @@ int qref_add(struct qcow2 *q, uint64_t cluster, uint64_t n, int64_t delta)
 			    &k))
 			break;
 	return r;
-}
-
-/* --- open and close --- */
-
-static int qref_read_table(struct qcow2 *q, struct err *e)
-{
-	uint64_t bytes = (uint64_t)q->h.rt_clusters << q->cluster_bits;
-	const char *path = q->file->path;
-	int r;
-
-	if (!bytes || bytes > QCOW2_MAX_RT_BYTES ||
-		!size_in(q->h.rt_offset, bytes, q->file_end << q->cluster_bits))
-		return err_set(e, EINVAL,
-			"%s: the refcount table (%u clusters at %llu) does not "
-			"fit into the image; the image is damaged",
-			path, q->h.rt_clusters,
-			(unsigned long long)q->h.rt_offset);
-	q->rt = malloc(bytes);
-	if (!q->rt)
-		return err_sys(e, ENOMEM, "%s: the refcount table", path);
-	r = node_read(q->file, q->h.rt_offset, q->rt, bytes);
-	if (r)
-		return err_sys(e, -r, "%s: reading the refcount table", path);
-	q->rt_entries = bytes / 8;
-	for (uint64_t i = 0; i < q->rt_entries; i++)
-		q->rt[i] = get_be64(&q->rt[i]);
-	return 0;
-}
-
-/* The tables are no place for data. */
-static int qref_guard(struct qcow2 *q)
-{
-	uint64_t end = q->file_end << q->cluster_bits;
-	int r = qmeta_add(q, q->h.rt_offset, q->rt_entries * 8);
-
-	for (uint64_t i = 0; !r && i < q->rt_entries; i++)
-		if (q->rt[i] && size_in(q->rt[i], 1, end))
-			r = qmeta_add(q, size_down(q->rt[i], q->cluster_size),
-				q->cluster_size);
-	return r;
-}
-
-int qref_open(struct qcow2 *q, struct err *e)
-{
-	uint64_t counts, bytes;
-	int r;
-
-	list_init(&q->pending);
-	list_init(&q->new_blocks);
-	q->rb_bits = q->cluster_bits + 3 - q->h.refcount_order;
-	q->file_end = node_size(q->file);
-	q->file_end = (q->file_end >> q->cluster_bits) +
-		      !!(q->file_end & (q->cluster_size - 1));
-	q->fresh_from = q->file_end;
-	q->free_hint = q->bytes_next = 0;
-	q->rt_new = q->rt_new_clusters = 0;
-	/* as much as an image needs that is as large as its disk */
-	counts = q->file_end + (q->h.size >> q->cluster_bits);
-	bytes = (counts << q->h.refcount_order) >> 3;
-	bytes = bytes < QREF_MIN_CACHE ? QREF_MIN_CACHE : bytes;
-	bytes = bytes > QREF_MAX_CACHE ? QREF_MAX_CACHE : bytes;
-	r = qref_read_table(q, e);
-	if (!r && !q->rb.hash)
-		r = qcache_init(&q->rb, q, bytes);
-	if (!r)
-		r = qref_guard(q);
-	if (r && (!e || !e->code))
-		err_sys(e, -r, "%s: the refcounts", q->file->path);
-	if (r)
-		qref_close(q);
-	return r;
-}
-
-void qref_close(struct qcow2 *q)
-{
-	struct list *n;
-
-	while (q->pending.next && (n = list_pop(&q->pending)))
-		free(list_entry(n, struct qpending, node));
-	while (q->new_blocks.next && (n = list_pop(&q->new_blocks)))
-		free(list_entry(n, struct qnew_block, node));
-	qcache_fini(&q->rb);
-	free(q->rt);
-	q->rt = NULL;
-	q->rt_entries = 0;
 }

@@ -18,7 +18,9 @@
 
 #include "storage/qcow2/refs.h"
 
-#define QRT_PIECE 512u /* what is written of the table for a new entry */
+#define QREF_MAX_CACHE (4 * MiB)
+#define QREF_MIN_CACHE (128 * KiB)
+#define QRT_PIECE      512u /* what is written of the table for a new entry */
 
 /* --- blocks --- */
 
@@ -259,4 +261,89 @@ int qrt_write(struct qcow2 *q)
 	while ((n = list_pop(&q->new_blocks)))
 		free(list_entry(n, struct qnew_block, node));
 	return 0;
+}
+
+/* --- open and close --- */
+
+static int qref_read_table(struct qcow2 *q, struct err *e)
+{
+	uint64_t bytes = (uint64_t)q->h.rt_clusters << q->cluster_bits;
+	const char *path = q->file->path;
+	int r;
+
+	if (!bytes || bytes > QCOW2_MAX_RT_BYTES ||
+		!size_in(q->h.rt_offset, bytes, q->file_end << q->cluster_bits))
+		return err_set(e, EINVAL,
+			"%s: the refcount table (%u clusters at %llu) does not "
+			"fit into the image; the image is damaged",
+			path, q->h.rt_clusters,
+			(unsigned long long)q->h.rt_offset);
+	q->rt = malloc(bytes);
+	if (!q->rt)
+		return err_sys(e, ENOMEM, "%s: the refcount table", path);
+	r = node_read(q->file, q->h.rt_offset, q->rt, bytes);
+	if (r)
+		return err_sys(e, -r, "%s: reading the refcount table", path);
+	q->rt_entries = bytes / 8;
+	for (uint64_t i = 0; i < q->rt_entries; i++)
+		q->rt[i] = get_be64(&q->rt[i]);
+	return 0;
+}
+
+/* The tables are no place for data. */
+static int qref_guard(struct qcow2 *q)
+{
+	uint64_t end = q->file_end << q->cluster_bits;
+	int r = qmeta_add(q, q->h.rt_offset, q->rt_entries * 8);
+
+	for (uint64_t i = 0; !r && i < q->rt_entries; i++)
+		if (q->rt[i] && size_in(q->rt[i], 1, end))
+			r = qmeta_add(q, size_down(q->rt[i], q->cluster_size),
+				q->cluster_size);
+	return r;
+}
+
+int qref_open(struct qcow2 *q, struct err *e)
+{
+	uint64_t counts, bytes;
+	int r;
+
+	list_init(&q->pending);
+	list_init(&q->new_blocks);
+	q->rb_bits = q->cluster_bits + 3 - q->h.refcount_order;
+	q->file_end = node_size(q->file);
+	q->file_end = (q->file_end >> q->cluster_bits) +
+		      !!(q->file_end & (q->cluster_size - 1));
+	q->fresh_from = q->file_end;
+	q->free_hint = q->bytes_next = 0;
+	q->rt_new = q->rt_new_clusters = 0;
+	/* as much as an image needs that is as large as its disk */
+	counts = q->file_end + (q->h.size >> q->cluster_bits);
+	bytes = (counts << q->h.refcount_order) >> 3;
+	bytes = bytes < QREF_MIN_CACHE ? QREF_MIN_CACHE : bytes;
+	bytes = bytes > QREF_MAX_CACHE ? QREF_MAX_CACHE : bytes;
+	r = qref_read_table(q, e);
+	if (!r && !q->rb.hash)
+		r = qcache_init(&q->rb, q, bytes);
+	if (!r)
+		r = qref_guard(q);
+	if (r && (!e || !e->code))
+		err_sys(e, -r, "%s: the refcounts", q->file->path);
+	if (r)
+		qref_close(q);
+	return r;
+}
+
+void qref_close(struct qcow2 *q)
+{
+	struct list *n;
+
+	while (q->pending.next && (n = list_pop(&q->pending)))
+		free(list_entry(n, struct qpending, node));
+	while (q->new_blocks.next && (n = list_pop(&q->new_blocks)))
+		free(list_entry(n, struct qnew_block, node));
+	qcache_fini(&q->rb);
+	free(q->rt);
+	q->rt = NULL;
+	q->rt_entries = 0;
 }

@@ -185,6 +185,49 @@ START_TEST (what_no_table_can_count_is_enospc) {
 }
 END_TEST
 
+START_TEST (a_full_image_is_looked_through_in_large_steps) {
+	struct qcow2_create o = { .size = 64 * GiB, .refcount_bits = 64 };
+	struct inner in;
+	uint64_t n = 200000, reads, slices;
+
+	inner_begin(&in, &o, NULL, NULL);
+	ck_assert_int_eq(inner_add(&in, 1000, n, 1), 0);
+	inner_reopen(&in);
+	slices = in.q->rb.count;
+	reads = memnode_count(in.file, BLK_READ);
+	/* all below is in use, but for what is not 1000 yet */
+	in.q->free_hint = 1000;
+	ck_assert_uint_ge(get(&in, 1, 0, 1, true), 1000 + n);
+	/* 200000 counts of 8 bytes in blocks of 64 KiB */
+	ck_assert_uint_le(memnode_count(in.file, BLK_READ) - reads, 40);
+	ck_assert_uint_le(in.q->rb.count - slices, 8);
+	ck_assert_int_eq(qt_close(in.n), 0);
+}
+END_TEST
+
+/* One that is free is not passed over, in a slice that is in the cache with
+ * what the disk does not have yet, or not. */
+START_TEST (a_hole_in_a_full_image_is_found) {
+	struct qcow2_create o = { .size = 64 * GiB, .refcount_bits = 64 };
+
+	for (int reopen = 0; reopen < 2; reopen++) {
+		struct inner in;
+		uint64_t n = 20000, a;
+
+		inner_begin(&in, &o, NULL, NULL);
+		ck_assert_int_eq(inner_add(&in, 1000, n, 1), 0);
+		inner_reopen(&in);
+		ck_assert_int_eq(inner_add(&in, 15007, 1, -1), 0);
+		if (reopen)
+			inner_reopen(&in);
+		in.q->free_hint = 1000;
+		a = get(&in, 1, 0, 1, in.q->file_end <= 15007);
+		ck_assert_uint_eq(a, 15007);
+		ck_assert_int_eq(qt_close(in.n), 0);
+	}
+}
+END_TEST
+
 START_TEST (bytes_share_clusters) {
 	struct inner in;
 	uint64_t a, b, c;
@@ -275,7 +318,9 @@ END_TEST
 QT_SUITE("qcow2-alloc", the_first_that_is_free_is_taken,
 	a_run_goes_on_where_it_should, what_was_used_is_not_fresh,
 	a_table_is_in_one_piece_and_guarded, a_table_of_many_blocks_is_counted,
-	what_no_table_can_count_is_enospc, bytes_share_clusters,
+	what_no_table_can_count_is_enospc,
+	a_full_image_is_looked_through_in_large_steps,
+	a_hole_in_a_full_image_is_found, bytes_share_clusters,
 	bytes_that_fill_a_cluster_end_it,
 	bytes_begin_anew_where_the_next_cluster_is_used,
 	bytes_do_not_share_what_counts_to_one, a_corrupt_image_gives_nothing)
