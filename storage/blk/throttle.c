@@ -204,10 +204,11 @@ static int throttle_close(struct node *n)
 	struct throttle *t = throttle_of(n);
 	struct node *child = t->child;
 
-	if (t->busy) {
+	while (t->busy) {
 		t->closer = fiber_self();
 		fiber_wait();
 	}
+	t->closer = NULL;
 	throttle_group_leave(&t->member);
 	for (unsigned i = 0; i < THROTTLE_DIRS; i++)
 		ctx_timer_disarm(&t->queue[i].timer);

@@ -14,6 +14,8 @@
 
 #include "storage/proto/nbd.h"
 
+#define NBD_ANSWERS 64u /* of one connection in a round of the loop */
+
 static void conn_sent(struct nbd_conn *c);
 
 void nbd_enter(struct nbd *nbd)
@@ -309,6 +311,27 @@ static void conn_service(struct nbd_conn *c, const char *why)
 		conn_sent(c);
 }
 
+/*
+ * libnbd takes one answer in a call. While more commands are out, likely the
+ * next one is there too: a call for nothing costs less than another round of
+ * the loop.
+ */
+static int conn_read(struct nbd_conn *c)
+{
+	int r = 0;
+
+	for (unsigned n = 0; !r && n < NBD_ANSWERS; n++) {
+		const struct list *last = c->answered.prev;
+
+		r = nbd_aio_notify_read(c->h);
+		if (c->answered.prev == last || list_empty(&c->sent) ||
+			!(nbd_aio_get_direction(c->h) &
+				LIBNBD_AIO_DIRECTION_READ))
+			break;
+	}
+	return r;
+}
+
 void nbd_conn_event(void *arg, uint32_t events)
 {
 	struct nbd_conn *c = arg;
@@ -317,7 +340,7 @@ void nbd_conn_event(void *arg, uint32_t events)
 
 	nbd_enter(c->nbd);
 	if ((dir & LIBNBD_AIO_DIRECTION_READ) && (events & ~EPOLLOUT))
-		r = nbd_aio_notify_read(c->h);
+		r = conn_read(c);
 	else if (dir & LIBNBD_AIO_DIRECTION_WRITE)
 		r = nbd_aio_notify_write(c->h);
 	conn_service(c, r ? nbd_get_error() : NULL);

@@ -268,10 +268,11 @@ int nbd_conns_init(struct nbd *nbd, struct err *e)
 
 static void conns_wait_for_dials(struct nbd *nbd)
 {
-	if (!conns_are_dialling(nbd))
-		return;
-	nbd->opener = fiber_self();
-	fiber_wait();
+	while (conns_are_dialling(nbd)) {
+		nbd->opener = fiber_self();
+		fiber_wait();
+	}
+	nbd->opener = NULL;
 }
 
 int nbd_conns_open(struct nbd *nbd, struct err *e)
@@ -310,10 +311,11 @@ static void conn_fini(struct nbd_conn *c)
 /* Until no callback of this node is on the stack. */
 static void conns_wait_for_idle(struct nbd *nbd)
 {
-	if (!nbd->busy)
-		return;
-	nbd->closer = fiber_self();
-	fiber_wait();
+	while (nbd->busy) {
+		nbd->closer = fiber_self();
+		fiber_wait();
+	}
+	nbd->closer = NULL;
 }
 
 void nbd_conns_fini(struct nbd *nbd)

@@ -66,10 +66,11 @@ static void rmw_begin(struct nbd *nbd, const struct blk_req *r)
 	fiber_lock_take(&nbd->rmw_lock);
 	nbd->rmw_start = size_down(r->offset, block);
 	nbd->rmw_end = size_up(r->offset + r->len, block);
-	if (!rmw_must_wait(nbd))
-		return;
-	nbd->rmw_waiter = fiber_self();
-	fiber_wait();
+	while (rmw_must_wait(nbd)) {
+		nbd->rmw_waiter = fiber_self();
+		fiber_wait();
+	}
+	nbd->rmw_waiter = NULL;
 }
 
 static void rmw_end(struct nbd *nbd)
