@@ -14,8 +14,6 @@
 
 #include "storage/qcow2/refs.h"
 
-#define QREF_MAX_CACHE  (UINT64_C(4) << 20)
-#define QREF_MIN_CACHE  (UINT64_C(128) << 10)
 #define QREF_SKIP_BYTES (256 * KiB)
 
 /* --- single counts --- */

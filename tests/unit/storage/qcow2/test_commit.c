@@ -477,6 +477,7 @@ static void lose_power(const struct qcow2_create *o)
 	for (unsigned i = 0; i < n; i++) {
 		struct node *to = memnode_new(qt_ctx, "loss.qcow2", 0);
 
+		to->log = qt_log;
 		/* somewhere inside of the i-th step, or right behind it */
 		tape_play(&t,
 			marks[i].at - (i & 1 && marks[i].at > t.n / 9
