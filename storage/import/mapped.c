@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "storage/core/fiber.h"
 #include "storage/core/iov.h"
 #include "storage/core/sync.h"
 
@@ -123,19 +122,36 @@ static void part_done(struct blk_req *r, int err)
 	part_end(r->arg, err);
 }
 
+/* Not all requests at once: each grain takes memory three times its size. */
+static void unpack_begin(struct mapped *m)
+{
+	while (m->unpacking && (m->unpacking + 1) * (uint64_t)m->cluster_size >
+				       MAPPED_UNPACK_MAX)
+		fiber_queue_wait(&m->unpack_wait);
+	m->unpacking++;
+}
+
+static void unpack_end(struct mapped *m)
+{
+	m->unpacking--;
+	fiber_queue_wake(&m->unpack_wait);
+}
+
 static void part_unpack(void *arg)
 {
 	struct part *p = arg;
-	uint8_t *buf = malloc(p->piece.len);
+	struct mapped *m = p->job->m;
 	int rc = -ENOMEM;
+	uint8_t *buf;
 
-	if (buf) {
-		rc = p->job->m->ops->unpack(p->job->m, p->offset, &p->piece,
-			buf);
-		if (!rc)
-			iov_from_buf(p->iov, p->niov, 0, buf, p->piece.len);
-		free(buf);
-	}
+	unpack_begin(m);
+	buf = malloc(p->piece.len);
+	if (buf)
+		rc = m->ops->unpack(m, p->offset, &p->piece, buf);
+	if (!rc)
+		iov_from_buf(p->iov, p->niov, 0, buf, p->piece.len);
+	free(buf);
+	unpack_end(m);
 	part_end(p, rc);
 }
 
@@ -416,6 +432,7 @@ int mapped_init(struct mapped *m, const struct mapped_ops *ops,
 	m->node.readonly = true;
 	m->ops = ops;
 	m->file = file;
+	fiber_queue_init(&m->unpack_wait);
 	if (!m->phys_size)
 		m->phys_size = 512;
 	return 0;

@@ -8,10 +8,14 @@
 #ifndef STORAGE_IMPORT_MAPPED_H
 #define STORAGE_IMPORT_MAPPED_H
 
+#include "storage/core/fiber.h"
 #include "storage/core/node.h"
 
 /* All of an image's tables in memory, in bytes. */
 #define MAPPED_TABLES_MAX (UINT64_C(32) << 20)
+
+/* Of cluster_size each, so many are unpacked at the same time, in bytes. */
+#define MAPPED_UNPACK_MAX (UINT64_C(8) << 20)
 
 /* No image is larger, in bytes: no sum of offsets leaves 64 bits. */
 #define MAPPED_SIZE_MAX (UINT64_C(1) << 62)
@@ -67,6 +71,8 @@ struct mapped {
 	uint32_t cluster_size; /* 0 = has none */
 	uint32_t phys_size;
 	struct log_limit limit;
+	unsigned unpacking;             /* fibers in ops->unpack() ... */
+	struct fiber_queue unpack_wait; /* ... and those that wait to be */
 };
 
 /* m is zeroed; the format fills in size, cluster_size, phys_size. 0 or

@@ -33,19 +33,27 @@ void tcache_init(struct tcache *c, uint32_t piece_bytes, uint64_t max_bytes,
 		list_init(&c->buckets[i]);
 }
 
-static void piece_free(struct tcache *c, struct piece *p)
+void tcache_fini(struct tcache *c)
 {
+	struct list *l;
+
+	/* out of one list only: the other one goes too */
+	while ((l = list_pop(&c->lru))) {
+		struct piece *p = list_entry(l, struct piece, lru);
+
+		free(p->buf);
+		free(p);
+	}
+}
+
+static void evict_oldest(struct tcache *c)
+{
+	struct piece *p = list_entry(list_pop(&c->lru), struct piece, lru);
+
 	list_del(&p->hash);
-	list_del(&p->lru);
 	free(p->buf);
 	free(p);
 	c->count--;
-}
-
-void tcache_fini(struct tcache *c)
-{
-	while (!list_empty(&c->lru))
-		piece_free(c, list_entry(c->lru.next, struct piece, lru));
 }
 
 static struct list *bucket_of(struct tcache *c, const struct node *file,
@@ -99,7 +107,7 @@ void tcache_add(struct tcache *c, const struct node *file, uint64_t offset,
 		return;
 	}
 	if (c->count == c->max)
-		piece_free(c, list_entry(c->lru.next, struct piece, lru));
+		evict_oldest(c);
 	p->file = file;
 	p->key = offset;
 	p->buf = buf;

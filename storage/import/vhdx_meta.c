@@ -387,7 +387,7 @@ int vhdx_meta_read(struct node *file, struct vhdx_meta *out,
 	struct vhdx_overlay *overlay, struct err *e)
 {
 	uint8_t head[8] = { 0 };
-	struct vhdx_log log;
+	struct vhdx_log log = { 0 };
 	int rc = node_read(file, 0, head, sizeof(head));
 
 	if (rc < 0)

@@ -5,6 +5,7 @@
  * flat file or nothing but zeros. Extents are opened all at once, so that
  * what is missing is told before anything is read.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,7 +207,7 @@ static int flat_open(struct extent *x, const struct vmdk_desc_extent *d,
 		"%s: it is shorter than the VMDK's descriptor says (%llu "
 		"bytes, not %llu): it is not complete; get it again",
 		x->file->path, (unsigned long long)size,
-		(unsigned long long)(d->offset + d->len));
+		(unsigned long long)d->offset + d->len);
 }
 
 /* Too little in header against len of the descriptor? */
@@ -252,7 +253,7 @@ static int extent_open(struct vmdk *v, const struct import_open *o,
 static int open_text(struct vmdk *v, const struct import_open *o, struct err *e)
 {
 	uint64_t size = node_size(o->file);
-	struct vmdk_desc d;
+	struct vmdk_desc d = { 0 };
 	int rc;
 
 	if (size > VMDK_DESC_MAX)
@@ -267,9 +268,12 @@ static int open_text(struct vmdk *v, const struct import_open *o, struct err *e)
 	rc = read_desc(o->file, 0, size, &d, e);
 	if (rc < 0)
 		return rc;
+	assert(d.nextents); /* the parser's promise */
 	v->extents = calloc(d.nextents, sizeof(v->extents[0]));
-	if (!v->extents)
-		rc = err_set(e, ENOMEM, "out of memory");
+	if (!v->extents) {
+		vmdk_desc_fini(&d);
+		return err_set(e, ENOMEM, "out of memory");
+	}
 	for (unsigned i = 0; i < d.nextents && !rc; i++) {
 		/* ZERO: nothing to free yet */
 		v->extents[i].kind = VMDK_ZERO;
@@ -299,7 +303,7 @@ static int open_single(struct vmdk *v, const struct import_open *o,
 	struct err *e)
 {
 	struct extent *x = calloc(1, sizeof(*x));
-	struct vmdk_desc d;
+	struct vmdk_desc d = { 0 };
 	int rc;
 
 	if (!x)

@@ -321,7 +321,7 @@ int vmdk_sparse_open(struct vmdk_sparse *s, struct node *file,
 	uint64_t *dir_bytes, struct err *e)
 {
 	uint8_t b[VMDK_SECTOR] = { 0 };
-	struct header h;
+	struct header h = { 0 };
 	int rc;
 
 	memset(s, 0, sizeof(*s));
@@ -334,7 +334,7 @@ int vmdk_sparse_open(struct vmdk_sparse *s, struct node *file,
 	rc = open_header(s, b, &h, e);
 	if (!rc)
 		rc = read_dirs(s, &h, dir_bytes, e);
-	if (rc < 0) {
+	if (rc) {
 		vmdk_sparse_fini(s);
 		return rc;
 	}

@@ -90,7 +90,7 @@ END_TEST
 struct toy {
 	struct mapped m;
 	bool loaded[64];
-	unsigned loads, unpacks;
+	unsigned loads, unpacks, unpacking, most;
 	int load_error, unpack_error;
 };
 
@@ -129,8 +129,12 @@ static int toy_unpack(struct mapped *m, uint64_t offset,
 {
 	struct toy *t = container_of(m, struct toy, m);
 	uint8_t b;
-	int rc = node_read(m->file, offset, &b, 1);
+	int rc;
 
+	if (++t->unpacking > t->most)
+		t->most = t->unpacking;
+	rc = node_read(m->file, offset, &b, 1);
+	t->unpacking--;
 	t->unpacks++;
 	memset(buf, (int)(offset / 512), p->len);
 	return rc ? rc : t->unpack_error;
@@ -193,6 +197,27 @@ START_TEST (all_kinds_of_pieces_make_one_read) {
 		ck_assert_uint_eq(t->loads, 8);
 		for (uint64_t at = 0; at < 40 * 512; at += 97)
 			toy_reads(t, at, 300);
+		imp_close(&t->m.node);
+	}
+}
+END_TEST
+
+START_TEST (so_much_is_unpacked_at_the_same_time) {
+	static const struct {
+		uint32_t size;
+		unsigned most;
+	} grains[] = { { 64 * KiB, 15 }, { 2 * MiB, 4 }, { 16 * MiB, 1 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(grains); i++) {
+		struct toy *t = toy_new(true);
+
+		toy_reads(t, 0, 63 * 512); /* tables */
+		t->most = 0;
+		t->m.cluster_size = grains[i].size;
+		toy_reads(t, 0, 63 * 512);
+		ck_assert_uint_eq(t->unpacks, 30);
+		ck_assert_uint_le(t->most, grains[i].most);
+		ck_assert(t->most > 1 || grains[i].most == 1);
 		imp_close(&t->m.node);
 	}
 }
@@ -264,6 +289,6 @@ END_TEST
 
 RIG_SUITE("import_mapped", the_cache_keeps_what_was_used_last,
 	the_cache_knows_files_apart, all_kinds_of_pieces_make_one_read,
-	an_error_ends_the_request_once, a_length_of_zero_is_done,
-	status_goes_on_when_the_file_cannot_tell,
+	so_much_is_unpacked_at_the_same_time, an_error_ends_the_request_once,
+	a_length_of_zero_is_done, status_goes_on_when_the_file_cannot_tell,
 	info_is_the_images_not_the_files)
