@@ -243,10 +243,13 @@ struct ctx *blk_ctx(struct blk *b)
 	return b->ctx;
 }
 
+/* Nodes may be asked on the loop's thread only; else what was true last. */
 void blk_info(const struct blk *b, struct blk_info *out)
 {
 	struct lock *lock = (struct lock *)(uintptr_t)&b->lock;
 
+	if (loop_is_mine(ctx_loop(b->ctx)))
+		blk_measure((struct blk *)(uintptr_t)b);
 	LOCK_GUARD(lock);
 	*out = b->info;
 }
