@@ -35,8 +35,7 @@ int file_node_open(const struct proto_open *o, struct node **out,
 int file_read_head(const char *path, void *head, uint64_t *len, struct err *e);
 
 /* nbd://, nbds://, nbd+unix://, nbds+unix:// through libnbd. */
-int nbd_node_open(const struct proto_open *o, struct node **out,
-	struct err *e);
+int nbd_node_open(const struct proto_open *o, struct node **out, struct err *e);
 
 /* Is path a URI that nbd_node_open() takes? */
 bool nbd_is_uri(const char *path);
