@@ -77,6 +77,7 @@ void cmd_attach(struct job *j)
 {
 	struct view_opts o = {
 		.term = j->req.term,
+		.cwd = j->req.cwd,
 		.rows = j->req.rows,
 		.cols = j->req.cols,
 		.utf8 = j->req.utf8,

@@ -26,7 +26,9 @@ struct disk_job {
 	struct loop_call moved, end;
 	_Atomic bool stop;
 	_Atomic unsigned permille; /* done of it */
-	uint64_t told_ns;          /* the verb's thread */
+	uint64_t told_ns;          /* the verb's thread; so is the next */
+	FILE *warn_to;
+	bool ended; /* the loop's: the thread is no more */
 	/* made there, the loop's after `end` */
 	char *out, *err;
 	size_t out_len, err_len;
@@ -48,6 +50,14 @@ static void disk_job_progress(void *arg, uint64_t done, uint64_t total)
 	loop_call_schedule(&d->moved);
 }
 
+/* Kept for the end, with what else went wrong. */
+static void disk_job_warn(void *arg, const char *text)
+{
+	struct disk_job *d = arg;
+
+	fprintf(d->warn_to, "guestdeck: %s\n", text);
+}
+
 static bool disk_job_cancelled(void *arg)
 {
 	struct disk_job *d = arg;
@@ -60,6 +70,7 @@ static void disk_job_verb(struct disk_job *d, FILE *out, FILE *err)
 	struct img_job job = {
 		.progress = disk_job_progress,
 		.cancelled = disk_job_cancelled,
+		.warn = disk_job_warn,
 		.arg = d,
 	};
 	struct disk_io io = {
@@ -69,6 +80,7 @@ static void disk_job_verb(struct disk_job *d, FILE *out, FILE *err)
 		.job = &job,
 	};
 
+	d->warn_to = err;
 	d->code = d->job->args.verb->disk(&d->job->args, &io);
 	disk_io_fini(&io);
 }
@@ -114,6 +126,7 @@ static void disk_job_end(void *arg)
 		job_write(j, d->out, d->out_len);
 	if (d->err_len && j->sink)
 		j->sink->err(j->sink_arg, d->err, d->err_len);
+	d->ended = true;
 	job_drop(j);
 }
 
@@ -129,7 +142,7 @@ static void disk_job_free(struct job *j)
 {
 	struct disk_job *d = j->priv;
 
-	if (j->holds) {
+	if (!d->ended) {
 		atomic_store(&d->stop, true);
 		thread_join(&d->thread);
 	}
@@ -142,6 +155,7 @@ static void disk_job_free(struct job *j)
 
 static const struct job_ops disk_job_ops = {
 	.cancel = disk_job_cancel,
+	.stop = disk_job_cancel,
 	.free = disk_job_free,
 };
 

@@ -56,10 +56,10 @@ static const struct cmd_opt opts_server[] = {
 
 #define OPT_U                                                                  \
 	{                                                                      \
-		"-U", NULL,                                                    \
+		"--force-share", NULL,                                         \
 			"refused: what somebody writes to cannot be read "     \
 			"rightly",                                             \
-			.brief = NULL                                          \
+			.brief = "-U"                                          \
 	}
 #define OPT_F                                                                  \
 	{                                                                      \
@@ -159,8 +159,10 @@ static const struct cmd_opt opts_disk_convert[] = {
 static const struct cmd_opt opts_disk_resize[] = {
 	OPT_F,
 	{ "--shrink", NULL, "lose what is behind the new end", .brief = NULL },
-	{ "--preallocation", "HOW", "of what is added: off, metadata ...",
+	{ "--preallocation", "HOW",
+		"of what is added: off, metadata, falloc, full",
 		.brief = NULL },
+	OPT_PROGRESS,
 	OPT_QUIET,
 	OPT_JSON,
 	OPT_U,
@@ -202,7 +204,10 @@ static const struct cmd_opt opts_disk_commit[] = {
 	OPT_F,
 	{ "--base", "FILE", "the layer to write to (the backing file)",
 		.brief = "-b" },
-	{ "--keep", NULL, "do not empty the image after", .brief = "-d" },
+	{ "--keep", NULL,
+		"do not empty the image after (-b below the backing file: "
+		"never)",
+		.brief = "-d" },
 	OPT_PROGRESS,
 	OPT_QUIET,
 	OPT_JSON,

@@ -16,7 +16,8 @@ struct complete {
 	char *word[COMPLETE_MAX]; /* sorted as found */
 	int n;
 	size_t start; /* where in the line the word begins */
-	bool file;    /* a file name is wanted here */
+	bool file;    /* a file name is wanted here: see complete_files() */
+	char *begin;  /* with file: the word so far, without its quotes */
 };
 
 /*
@@ -26,6 +27,13 @@ struct complete {
 void complete_line(const char *line, size_t cursor, char *const *names, int n,
 	bool in_console, struct complete *out);
 void complete_fini(struct complete *c);
+/*
+ * With file set: the file names that begin as the word does, from cwd on,
+ * written as the line has them (blanks behind backslashes), folders with a
+ * '/' at the end. word is the word so far, as words_split() has it. Reads
+ * folders: it may block.
+ */
+void complete_files(struct complete *c, const char *cwd, const char *word);
 /* Length of what all candidates begin with. */
 size_t complete_common(const struct complete *c);
 

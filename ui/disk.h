@@ -28,7 +28,7 @@ struct disk_io {
 
 void disk_io_fini(struct disk_io *io);
 
-/* Exit codes besides enum's UI_*. */
+/* An exit code besides enum's UI_*. */
 #define DISK_LEAKS 3
 
 int disk_create(const struct cmd_args *a, struct disk_io *io);
@@ -45,6 +45,15 @@ int disk_map(const struct cmd_args *a, struct disk_io *io);
 int disk_bench(const struct cmd_args *a, struct disk_io *io);
 
 /* --- disk_args.c: words to values ----------------------------------------- */
+
+/*
+ * s with '?' for what an image could do to a terminal (controls, bytes that
+ * are no UTF-8), in buf, cut to its size; returns buf. NULL stays NULL. As a
+ * JSON string nothing is cut, and only what is no UTF-8 replaced.
+ */
+#define DISK_TEXT 1200
+char *disk_clean(const char *s, char *buf, size_t size);
+json_t *disk_string(const char *s);
 
 /* "guestdeck: TEXT" on io->err; returns UI_FAIL, and UI_USAGE for wrong. */
 int disk_fail(struct disk_io *io, const struct err *e);
@@ -80,10 +89,5 @@ int disk_json(struct disk_io *io, json_t *j, int code);
 /* The end of a verb that has nothing to say: {} as JSON. */
 int disk_end(const struct cmd_args *a, struct disk_io *io, int r,
 	const struct err *e);
-
-/* --- disk_info_json.c ------------------------------------------------------
- */
-
-json_t *disk_layer_json(const struct img_layer *l);
 
 #endif

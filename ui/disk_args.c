@@ -9,10 +9,50 @@
 #include "vm/base/sizes.h"
 
 #include "ui/disk.h"
+#include "ui/text.h"
+
+char *disk_clean(const char *s, char *buf, size_t size)
+{
+	size_t left = s ? strlen(s) : 0, n = 0, used;
+
+	if (!s)
+		return NULL;
+	for (; left && n + 5 <= size; s += used, left -= used) {
+		uint32_t c = text_utf8_get(s, left, &used);
+
+		if (c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0xfffd)
+			c = '?';
+		n += text_utf8_put(c, buf + n);
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+json_t *disk_string(const char *s)
+{
+	json_t *j = json_string(s);
+	size_t left = strlen(s), n = 0, used;
+	char *copy;
+
+	if (j)
+		return j;
+	copy = malloc(3 * left + 1); /* U+FFFD takes three */
+	if (!copy)
+		return NULL;
+	for (; left; s += used, left -= used)
+		n += text_utf8_put(text_utf8_get(s, left, &used), copy + n);
+	copy[n] = '\0';
+	j = json_string(copy);
+	free(copy);
+	return j;
+}
 
 int disk_fail(struct disk_io *io, const struct err *e)
 {
-	fprintf(io->err, "guestdeck: %s\n", e->msg);
+	char text[sizeof(e->msg) + 4];
+
+	fprintf(io->err, "guestdeck: %s\n",
+		disk_clean(e->msg, text, sizeof(text)));
 	return UI_FAIL;
 }
 

@@ -117,14 +117,39 @@ static void disk_progress(void *arg, uint64_t done, uint64_t total)
 
 static void disk_warn(void *arg, const char *text)
 {
+	char clean[DISK_TEXT];
+
 	bar_clear(arg);
-	fprintf(stderr, "guestdeck: %s\n", text);
+	fprintf(stderr, "guestdeck: %s\n",
+		disk_clean(text, clean, sizeof(clean)));
+}
+
+/* The signals that stop the work; who ignores one (nohup) goes on to. */
+static const int disk_signals[] = { SIGINT, SIGTERM, SIGHUP };
+#define DISK_SIGNALS ARRAY_LEN(disk_signals)
+
+static void disk_catch(struct sigaction *old)
+{
+	struct sigaction on = { .sa_handler = disk_on_signal,
+		.sa_flags = (int)SA_RESETHAND };
+
+	disk_stopped = 0;
+	for (size_t i = 0; i < DISK_SIGNALS; i++) {
+		sigaction(disk_signals[i], &on, &old[i]);
+		if (disk_signals[i] == SIGHUP && old[i].sa_handler == SIG_IGN)
+			sigaction(SIGHUP, &old[i], NULL);
+	}
+}
+
+static void disk_release(const struct sigaction *old)
+{
+	for (size_t i = 0; i < DISK_SIGNALS; i++)
+		sigaction(disk_signals[i], &old[i], NULL);
 }
 
 int client_disk(struct client *c, const struct cmd_args *a)
 {
-	struct sigaction on = { .sa_handler = disk_on_signal,
-		.sa_flags = (int)SA_RESETHAND };
+	struct sigaction old[DISK_SIGNALS];
 	struct disk_bar bar = {
 		.verb = a->verb->name,
 		.on = isatty(STDERR_FILENO) && !cmd_opt(a, "-q"),
@@ -137,17 +162,13 @@ int client_disk(struct client *c, const struct cmd_args *a)
 		.arg = &bar,
 	};
 	struct disk_io io = { .out = stdout, .err = stderr, .job = &job };
-	struct sigaction old_int, old_term;
 	int code;
 
 	(void)c;
 	bar.rate_ns = bar.begun_ns;
-	disk_stopped = 0;
-	sigaction(SIGINT, &on, &old_int);
-	sigaction(SIGTERM, &on, &old_term);
+	disk_catch(old);
 	code = a->verb->disk(a, &io);
-	sigaction(SIGINT, &old_int, NULL);
-	sigaction(SIGTERM, &old_term, NULL);
+	disk_release(old);
 	bar_clear(&bar);
 	disk_io_fini(&io);
 	if (fflush(stdout) || ferror(stdout))

@@ -18,7 +18,7 @@ static json_t *info_qcow2_json(const struct img_layer *l)
 		l->extended_l2, "compression-type", l->zstd ? "zstd" : "zlib");
 
 	if (l->data_file) {
-		json_object_set_new(d, "data-file", json_string(l->data_file));
+		json_object_set_new(d, "data-file", disk_string(l->data_file));
 		json_object_set_new(d, "data-file-raw",
 			json_boolean(l->data_file_raw));
 	}
@@ -33,8 +33,9 @@ static json_t *info_snapshots_json(const struct img_layer *l)
 		const struct img_snapshot *s = &l->snapshots[i];
 
 		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id",
-				s->id, "name", s->name, "vm-state-size",
+			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id",
+				disk_string(s->id), "name",
+				disk_string(s->name), "vm-state-size",
 				(json_int_t)s->vm_state_bytes, "date-sec",
 				(json_int_t)s->date_s, "date-nsec",
 				(json_int_t)s->date_ns, "vm-clock-sec",
@@ -45,11 +46,11 @@ static json_t *info_snapshots_json(const struct img_layer *l)
 	return list;
 }
 
-json_t *disk_layer_json(const struct img_layer *l)
+static json_t *info_json(const struct img_layer *l)
 {
-	json_t *j = json_pack("{s:s, s:s, s:I, s:b}", "filename", l->path,
-		"format", l->format, "virtual-size", (json_int_t)l->size,
-		"dirty-flag", l->dirty);
+	json_t *j = json_pack("{s:o, s:s, s:I, s:b}", "filename",
+		disk_string(l->path), "format", l->format, "virtual-size",
+		(json_int_t)l->size, "dirty-flag", l->dirty);
 
 	if (l->actual_size != UINT64_MAX)
 		json_object_set_new(j, "actual-size",
@@ -59,13 +60,13 @@ json_t *disk_layer_json(const struct img_layer *l)
 			json_integer(l->cluster_size));
 	if (l->backing_file) {
 		json_object_set_new(j, "backing-filename",
-			json_string(l->backing_file));
+			disk_string(l->backing_file));
 		json_object_set_new(j, "full-backing-filename",
-			json_string(l->backing_path));
+			disk_string(l->backing_path));
 	}
 	if (l->backing_format)
 		json_object_set_new(j, "backing-filename-format",
-			json_string(l->backing_format));
+			disk_string(l->backing_format));
 	if (l->nsnapshots)
 		json_object_set_new(j, "snapshots", info_snapshots_json(l));
 	if (l->qcow2)
@@ -82,6 +83,37 @@ static void info_size(FILE *f, const char *what, uint64_t bytes)
 		(unsigned long long)bytes);
 }
 
+static void info_name(FILE *f, const char *what, const char *name,
+	const char *more)
+{
+	char text[DISK_TEXT];
+
+	fprintf(f, "%-16s %s%s\n", what, disk_clean(name, text, sizeof(text)),
+		more);
+}
+
+static void info_backing(FILE *f, const struct img_layer *l)
+{
+	char format[DISK_TEXT], more[DISK_TEXT + 4];
+
+	if (l->backing_format)
+		snprintf(more, sizeof(more), " (%s)",
+			disk_clean(l->backing_format, format, sizeof(format)));
+	info_name(f, "backing file", l->backing_file,
+		l->backing_format
+			? more
+			: " (format not recorded: disk rebase -u -b -F)");
+}
+
+static void info_snapshot(FILE *f, const struct img_snapshot *s)
+{
+	char id[sizeof(s->id) + 4], name[sizeof(s->name) + 4];
+
+	fprintf(f, "%-16s %s %s\n", "snapshot",
+		disk_clean(s->id, id, sizeof(id)),
+		disk_clean(s->name, name, sizeof(name)));
+}
+
 static void info_qcow2_text(FILE *f, const struct img_layer *l)
 {
 	fprintf(f, "%-16s %s, %u-bit refcounts%s%s%s\n", "version",
@@ -90,7 +122,7 @@ static void info_qcow2_text(FILE *f, const struct img_layer *l)
 		l->extended_l2 ? ", extended L2" : "",
 		l->zstd ? ", zstd" : ", zlib");
 	if (l->data_file)
-		fprintf(f, "%-16s %s%s\n", "data file", l->data_file,
+		info_name(f, "data file", l->data_file,
 			l->data_file_raw ? " (raw)" : "");
 	if (l->dirty)
 		fprintf(f,
@@ -101,13 +133,12 @@ static void info_qcow2_text(FILE *f, const struct img_layer *l)
 		fprintf(f, "%-16s marked corrupt: disk check --repair all\n",
 			"state");
 	for (unsigned i = 0; i < l->nsnapshots; i++)
-		fprintf(f, "%-16s %s %s\n", "snapshot", l->snapshots[i].id,
-			l->snapshots[i].name);
+		info_snapshot(f, &l->snapshots[i]);
 }
 
 static void info_text(FILE *f, const struct img_layer *l)
 {
-	fprintf(f, "%-16s %s\n", "image", l->path);
+	info_name(f, "image", l->path, "");
 	fprintf(f, "%-16s %s\n", "format", l->format);
 	info_size(f, "virtual size", l->size);
 	if (l->actual_size != UINT64_MAX)
@@ -115,10 +146,7 @@ static void info_text(FILE *f, const struct img_layer *l)
 	if (l->cluster_size)
 		info_size(f, "cluster size", l->cluster_size);
 	if (l->backing_file)
-		fprintf(f, "%-16s %s (%s)\n", "backing file", l->backing_file,
-			l->backing_format ? l->backing_format
-					  : "format not recorded: disk rebase "
-					    "-u -F");
+		info_backing(f, l);
 	if (l->qcow2)
 		info_qcow2_text(f, l);
 }
@@ -136,15 +164,14 @@ int disk_info(const struct cmd_args *a, struct disk_io *io)
 		return r;
 	r = img_info(&ref, chain, &i, &e);
 	if (!r && json && !chain)
-		r = disk_json(io, disk_layer_json(i.layers), UI_OK);
+		r = disk_json(io, info_json(i.layers), UI_OK);
 	else if (!r && json)
 		list = json_array();
 	else if (r)
 		r = disk_fail(io, &e);
 	for (unsigned k = 0; !r && k < i.nlayers; k++) {
 		if (list)
-			json_array_append_new(list,
-				disk_layer_json(&i.layers[k]));
+			json_array_append_new(list, info_json(&i.layers[k]));
 		else if (!json) {
 			fputs(k ? "\n" : "", io->out);
 			info_text(io->out, &i.layers[k]);

@@ -19,7 +19,7 @@ static void check_tell(void *arg, const char *line)
 	struct check_out *o = arg;
 
 	if (o->found)
-		json_array_append_new(o->found, json_string(line));
+		json_array_append_new(o->found, disk_string(line));
 	else
 		fprintf(o->f, "%s\n", line);
 }
@@ -52,9 +52,9 @@ static int check_code(const struct img_check *c)
 static json_t *check_json(const struct img_ref *ref, const struct img_check *c,
 	json_t *found)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 			 "s:I, s:o}",
-		"filename", ref->path, "corruptions",
+		"filename", disk_string(ref->path), "corruptions",
 		(json_int_t)c->corruptions, "leaks", (json_int_t)c->leaks,
 		"check-errors", (json_int_t)c->errors, "corruptions-fixed",
 		(json_int_t)c->corruptions_fixed, "leaks-fixed",
@@ -173,47 +173,55 @@ int disk_compare(const struct cmd_args *a, struct disk_io *io)
 
 /* map */
 
+/* Written as it comes: an image can have millions of runs. */
 struct map_out {
 	FILE *f;
-	json_t *list;
+	bool begun;
 };
 
 static bool map_line(void *arg, uint64_t offset, const struct blk_extent *x)
 {
 	struct map_out *o = arg;
+	char file[DISK_TEXT], host[24] = "?";
 
 	if (!x->data || x->zero)
 		return true;
-	if (x->has_host && !x->compressed)
-		fprintf(o->f, "%#-15llx %#-15llx %#-15llx %s\n",
-			(unsigned long long)offset, (unsigned long long)x->len,
-			(unsigned long long)x->host, x->file ? x->file : "");
-	else
-		fprintf(o->f, "%#-15llx %#-15llx %-15s %s\n",
-			(unsigned long long)offset, (unsigned long long)x->len,
-			x->compressed ? "compressed" : "?",
-			x->file ? x->file : "");
-	return true;
+	if (x->compressed)
+		strcpy(host, "compressed");
+	else if (x->has_host)
+		snprintf(host, sizeof(host), "%#llx",
+			(unsigned long long)x->host);
+	fprintf(o->f, "%#-15llx %#-15llx %-15s %s\n",
+		(unsigned long long)offset, (unsigned long long)x->len, host,
+		x->file ? disk_clean(x->file, file, sizeof(file)) : "");
+	return !ferror(o->f);
 }
 
 static bool map_json(void *arg, uint64_t offset, const struct blk_extent *x)
 {
 	struct map_out *o = arg;
-	json_t *j = json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b}", "start",
-		(json_int_t)offset, "length", (json_int_t)x->len, "depth",
-		(json_int_t)x->depth, "present", x->present, "zero", x->zero,
-		"data", x->data, "compressed", x->compressed);
+	char host[40] = "";
 
 	if (x->has_host && !x->compressed)
-		json_object_set_new(j, "offset",
-			json_integer((json_int_t)x->host));
-	json_array_append_new(o->list, j);
-	return true;
+		snprintf(host, sizeof(host), ", \"offset\": %llu",
+			(unsigned long long)x->host);
+	fprintf(o->f,
+		"%s{ \"start\": %llu, \"length\": %llu, \"depth\": %u, "
+		"\"present\": %s, \"zero\": %s, \"data\": %s, "
+		"\"compressed\": %s%s }",
+		o->begun ? ",\n" : "", (unsigned long long)offset,
+		(unsigned long long)x->len, x->depth,
+		x->present ? "true" : "false", x->zero ? "true" : "false",
+		x->data ? "true" : "false", x->compressed ? "true" : "false",
+		host);
+	o->begun = true;
+	return !ferror(o->f);
 }
 
 int disk_map(const struct cmd_args *a, struct disk_io *io)
 {
 	uint64_t start = 0, len = UINT64_MAX;
+	bool json = disk_wants_json(a);
 	struct map_out o = { .f = io->out };
 	struct err e = ERR_NONE;
 	struct img_ref ref;
@@ -225,41 +233,42 @@ int disk_map(const struct cmd_args *a, struct disk_io *io)
 		r = disk_opt_size(a, io, "-l", &len);
 	if (r)
 		return r;
-	if (disk_wants_json(a))
-		o.list = json_array();
+	if (json)
+		fputc('[', io->out);
 	else
 		fprintf(io->out, "%-15s %-15s %-15s %s\n", "Offset", "Length",
 			"Mapped to", "File");
-	r = img_map(&ref, start, len, o.list ? map_json : map_line, &o, io->job,
+	r = img_map(&ref, start, len, json ? map_json : map_line, &o, io->job,
 		&e);
-	if (r) {
-		json_decref(o.list);
-		return disk_fail(io, &e);
-	}
-	return o.list ? disk_json(io, o.list, UI_OK) : UI_OK;
+	if (json)
+		fputs("]\n", io->out);
+	return r ? disk_fail(io, &e) : UI_OK;
 }
 
 /* snapshot */
 
 static json_t *snapshot_json(const struct img_snapshot *s)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", s->id,
-		"name", s->name, "vm-state-size", (json_int_t)s->vm_state_bytes,
-		"date-sec", (json_int_t)s->date_s, "date-nsec",
-		(json_int_t)s->date_ns, "vm-clock-nsec",
-		(json_int_t)s->vm_clock_ns, "disk-size",
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id",
+		disk_string(s->id), "name", disk_string(s->name),
+		"vm-state-size", (json_int_t)s->vm_state_bytes, "date-sec",
+		(json_int_t)s->date_s, "date-nsec", (json_int_t)s->date_ns,
+		"vm-clock-nsec", (json_int_t)s->vm_clock_ns, "disk-size",
 		(json_int_t)s->size_bytes);
 }
 
 static void snapshot_line(FILE *f, const struct img_snapshot *s)
 {
-	char when[32], size[32];
+	char when[32], size[32], id[sizeof(s->id) + 4];
+	char name[sizeof(s->name) + 4];
 	time_t t = (time_t)s->date_s;
 	struct tm tm;
 
-	localtime_r(&t, &tm);
+	if (!localtime_r(&t, &tm))
+		memset(&tm, 0, sizeof(tm));
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	fprintf(f, "%-8s %-24s %10s  %s\n", s->id, s->name,
+	fprintf(f, "%-8s %-24s %10s  %s\n", disk_clean(s->id, id, sizeof(id)),
+		disk_clean(s->name, name, sizeof(name)),
 		size_format(s->vm_state_bytes, size, sizeof(size)), when);
 }
 

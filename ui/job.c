@@ -85,6 +85,17 @@ void job_detach(struct job *j)
 		j->ops->cancel(j);
 }
 
+bool job_can_stop(const struct job *j)
+{
+	return j->ops && j->ops->stop;
+}
+
+void job_stop(struct job *j)
+{
+	if (job_can_stop(j))
+		j->ops->stop(j);
+}
+
 void job_write(struct job *j, const char *text, size_t len)
 {
 	if (j->sink && len)

@@ -39,6 +39,7 @@ struct job_ops {
 	void (*eof)(struct job *j);
 	void (*writable)(struct job *j); /* the sink's queue has drained */
 	void (*cancel)(struct job *j);   /* the sink went away */
+	void (*stop)(struct job *j);     /* the person wants no more of it */
 	void (*event)(struct job *j, const struct engine_event *ev);
 	void (*free)(struct job *j);
 };
@@ -65,6 +66,9 @@ struct job *job_run(struct app *a, struct proto_request *req,
 	const struct job_sink *sink, void *arg);
 /* The sink goes away. A verb that only lives for it ends. */
 void job_detach(struct job *j);
+/* Can it be stopped before its end? And do so: it ends soon, and tells. */
+bool job_can_stop(const struct job *j);
+void job_stop(struct job *j);
 /* Free a job that will not end any more (app_fini()). */
 void job_free(struct job *j);
 

@@ -170,10 +170,12 @@ int view_new(struct app *a, const struct view_opts *o, struct view **out,
 	list_init(&v->jobs);
 	v->app = a;
 	v->cv.utf8 = o->utf8;
+	v->cwd = strdup(o->cwd ? o->cwd : "/");
 	loop_timer_init(&v->frame, a->loop, view_frame, v);
 	loop_timer_init(&v->escape, a->loop, view_escape_late, v);
 	loop_call_init(&v->leave, a->loop, view_leave, v);
-	r = view_terminal(v, o, e);
+	r = v->cwd ? view_terminal(v, o, e)
+		   : err_sys(e, ENOMEM, "cannot open a screen");
 	if (r) {
 		view_free(v, false);
 		return r;
@@ -260,6 +262,7 @@ void view_free(struct view *v, bool alive)
 		v->out = NULL;
 	list_del(&v->node);
 	view_jobs_drop(v);
+	view_complete_end(v);
 	view_ask_end(v, false);
 	while (v->top)
 		view_pop(v);
@@ -274,6 +277,7 @@ void view_free(struct view *v, bool alive)
 	if (v->tty_in)
 		fclose(v->tty_in);
 	w_history_fini(&v->history);
+	free(v->cwd);
 	/* last: what came before may have asked for a frame */
 	loop_timer_disarm(&v->frame);
 	loop_timer_disarm(&v->escape);
@@ -325,6 +329,8 @@ void view_pop(struct view *v)
 	free(s);
 	if (v->top && v->top->ops->update)
 		v->top->ops->update(v->top);
+	if (v->top)
+		view_jobs_show(v);
 	view_dirty(v, true);
 }
 

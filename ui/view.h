@@ -47,11 +47,13 @@ struct view {
 	struct loop_call leave;
 
 	struct screen *top;
-	struct list jobs; /* struct view_job */
+	struct list jobs; /* struct view_job, the newest last */
+	char *cwd;        /* of who is attached: relative names begin there */
 
 	enum view_prompt prompt;
 	struct w_line line;
 	struct w_history history;
+	struct view_files *files; /* being looked for, or NULL */
 
 	char message[VIEW_MESSAGE_MAX];
 	enum role message_role;
@@ -69,6 +71,7 @@ static inline struct view *view_of(struct list *n)
 
 struct view_opts {
 	const char *term;
+	const char *cwd; /* absolute; NULL = "/" */
 	int rows, cols;
 	bool utf8;
 	const struct view_out *out;
@@ -113,7 +116,24 @@ void view_run_line(struct view *v, const char *line);
 void view_run_verb(struct view *v, const char *verb, const struct names *n);
 void view_run(struct view *v, int argc, char **argv); /* argv is taken */
 void view_ask_end(struct view *v, bool yes);
+
+/* view_jobs.c: a job of the view's own; argv is taken */
+void view_jobs_begin(struct view *v, int argc, char **argv);
 void view_jobs_drop(struct view *v);
+/* Stop what was begun last, of what can be stopped. */
+void view_jobs_stop(struct view *v);
+/* What ended while a guest had the screen shows what it said. */
+void view_jobs_show(struct view *v);
+/*
+ * What runs, for the message's place: left is cut where there is no room,
+ * right is not. False = nothing runs.
+ */
+bool view_jobs_text(struct view *v, char *left, size_t left_size, char *right,
+	size_t right_size);
+
+/* view_complete.c: Tab on the ":" line; what is under way at the end */
+void view_complete(struct view *v);
+void view_complete_end(struct view *v);
 
 /* view_draw.c */
 void view_draw(struct view *v);

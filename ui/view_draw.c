@@ -42,10 +42,29 @@ static void draw_key_bar(struct view *v)
 	draw_bar_keys(&v->cv, y, x, v->top->ops->binds, v->top);
 }
 
+/* What runs: not on a guest's own screen. */
+static void draw_jobs(struct view *v, int y)
+{
+	char left[256], right[64];
+	int w, need;
+
+	if (v->top->ops->full ||
+		!view_jobs_text(v, left, sizeof(left), right, sizeof(right)))
+		return;
+	need = *right ? text_width(right) + 2 : 0;
+	w = v->cols > need + 16 ? v->cols - need : v->cols;
+	draw_fill(&v->cv, y, 0, v->cols, ROLE_NORMAL);
+	w = draw_text(&v->cv, y, 0, w, ROLE_DIM, left) + 2;
+	if (w + need - 2 <= v->cols)
+		draw_text(&v->cv, y, w, v->cols - w, ROLE_DIM, right);
+}
+
 static void draw_message(struct view *v, int y)
 {
-	if (!v->message[0])
+	if (!v->message[0]) {
+		draw_jobs(v, y);
 		return;
+	}
 	draw_fill(&v->cv, y, 0, v->cols, ROLE_NORMAL);
 	draw_text(&v->cv, y, 0, v->cols, v->message_role, v->message);
 }

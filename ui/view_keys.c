@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ui/complete.h"
-#include "ui/guests.h"
 #include "ui/view.h"
 
 static unsigned key_command(struct screen *s)
@@ -42,6 +40,12 @@ static unsigned key_redraw(struct screen *s)
 	return SCREEN_HANDLED | SCREEN_REDRAW;
 }
 
+static unsigned key_stop(struct screen *s)
+{
+	view_jobs_stop(s->view);
+	return SCREEN_HANDLED | SCREEN_REDRAW;
+}
+
 const struct bind view_binds[] = {
 	{ ':', "Command", "type a verb; Tab completes, Up recalls", NULL,
 		key_command },
@@ -50,6 +54,8 @@ const struct bind view_binds[] = {
 	{ 'q', "Back", "back; on the table: detach, guests go on", NULL,
 		key_back },
 	{ K_ESC, NULL, "back", NULL, key_escape },
+	{ K_CTRL('c'), NULL, "stop the disk verb that was begun last", NULL,
+		key_stop },
 	{ K_CTRL('l'), NULL, "draw the screen anew", NULL, key_redraw },
 	{ 0 },
 };
@@ -60,38 +66,6 @@ void view_begin_filter(struct view *v, const char *text)
 	w_line_begin(&v->line, NULL, text);
 }
 
-static void prompt_complete(struct view *v)
-{
-	struct guest_info *g = NULL;
-	int n = guests_list(v->app->engine, &g);
-	char **names = n > 0 ? calloc((size_t)n, sizeof(*names)) : NULL;
-	struct complete c;
-	char word[W_LINE_MAX];
-	size_t len;
-
-	for (int i = 0; names && i < n; i++)
-		names[i] = g[i].name;
-	complete_line(v->line.text, v->line.cursor, names, names ? n : 0, true,
-		&c);
-	len = complete_common(&c);
-	if (c.n && len < sizeof(word) - 2) {
-		memcpy(word, c.word[0], len);
-		strcpy(word + len, c.n == 1 ? " " : "");
-		w_line_replace(&v->line, c.start, word);
-	}
-	v->message[0] = 0;
-	for (int i = 0; c.n > 1 && i < c.n; i++) {
-		size_t at = strlen(v->message);
-
-		snprintf(v->message + at, sizeof(v->message) - at, "%s  ",
-			c.word[i]);
-		v->message_role = ROLE_DIM;
-	}
-	complete_fini(&c);
-	free(names);
-	free(g);
-}
-
 static void prompt_key(struct view *v, const struct key *k)
 {
 	enum view_prompt kind = v->prompt;
@@ -100,7 +74,7 @@ static void prompt_key(struct view *v, const struct key *k)
 
 	if (end == W_LINE_TAB) {
 		if (kind == VIEW_COMMAND)
-			prompt_complete(v);
+			view_complete(v);
 		return;
 	}
 	v->message[0] = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Verbs started from a view: parsed like those of the command line, carried
- * out as the same jobs. What they say becomes a message, or a page when it is
- * long. Keys ask first where the verb's entry says that something is lost; a
- * typed line names its guests and is taken at its word.
+ * out as the same jobs (view_jobs.c). Keys ask first where the verb's entry
+ * says that something is lost; a typed line names its guests and is taken at
+ * its word.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -12,18 +12,8 @@
 
 #include "vm/base/sizes.h"
 
-#include "ui/job.h"
+#include "ui/help.h"
 #include "ui/view.h"
-
-#define VIEW_OUTPUT_MAX (1u << 20)
-
-struct view_job {
-	struct list node;
-	struct view *view;
-	struct job *job;
-	struct sendq out, err;
-	char title[160];
-};
 
 void view_message(struct view *v, enum role role, const char *fmt, ...)
 {
@@ -34,143 +24,6 @@ void view_message(struct view *v, enum role role, const char *fmt, ...)
 	va_end(ap);
 	v->message_role = role;
 	view_dirty(v, true);
-}
-
-static void view_job_free(struct view_job *vj)
-{
-	list_del(&vj->node);
-	sendq_fini(&vj->out);
-	sendq_fini(&vj->err);
-	free(vj);
-}
-
-static void sink_out(void *arg, const char *text, size_t len)
-{
-	struct view_job *vj = arg;
-
-	sendq_put(&vj->out, text, len);
-}
-
-static void sink_err(void *arg, const char *text, size_t len)
-{
-	struct view_job *vj = arg;
-
-	sendq_put(&vj->err, text, len);
-}
-
-/* The text of q as a string; caller frees. */
-static char *view_job_text(const struct sendq *q)
-{
-	char *s = malloc(q->len + 1);
-
-	if (!s)
-		return NULL;
-	if (q->len)
-		memcpy(s, q->buf + q->head, q->len);
-	s[q->len] = 0;
-	return s;
-}
-
-/* One line becomes a message, more a page. */
-static void view_show(struct view *v, const char *title, char *text, bool bad)
-{
-	static const char self[] = "guestdeck: ";
-	char *end = strchr(text, '\n'), *page;
-
-	if (!strncmp(text, self, sizeof(self) - 1))
-		text += sizeof(self) - 1;
-	if (!end || !end[1]) {
-		if (end)
-			*end = 0;
-		if (*text)
-			view_message(v, bad ? ROLE_ERROR : ROLE_GOOD, "%s",
-				text);
-		return;
-	}
-	if (asprintf(&page, "%s\n%s", title, text) < 0)
-		return;
-	view_push(v, &scr_pager, page);
-	free(page);
-}
-
-static void sink_done(void *arg, int code)
-{
-	struct view_job *vj = arg;
-	struct view *v = vj->view;
-	char *out = view_job_text(&vj->out), *err = view_job_text(&vj->err);
-
-	if (err && *err)
-		view_show(v, vj->title, err, code != UI_OK);
-	else if (out && *out)
-		view_show(v, vj->title, out, false);
-	else
-		v->message[0] = 0;
-	free(out);
-	free(err);
-	view_job_free(vj);
-	view_dirty(v, true);
-}
-
-static void sink_progress(void *arg, unsigned permille)
-{
-	struct view_job *vj = arg;
-
-	view_message(vj->view, ROLE_DIM, "%s ... %u.%u %%", vj->title,
-		permille / 10, permille % 10);
-}
-
-static const struct job_sink view_sink = {
-	.progress = sink_progress,
-	.out = sink_out,
-	.err = sink_err,
-	.done = sink_done,
-};
-
-void view_jobs_drop(struct view *v)
-{
-	list_each_safe (n, tmp, &v->jobs) {
-		struct view_job *vj = list_entry(n, struct view_job, node);
-
-		job_detach(vj->job);
-		view_job_free(vj);
-	}
-}
-
-static void view_title(char *out, size_t len, int argc, char **argv)
-{
-	size_t at = 0;
-
-	*out = 0;
-	for (int i = 0; i < argc && at < len; i++)
-		at += (size_t)snprintf(out + at, len - at, "%s%s", i ? " " : "",
-			argv[i]);
-}
-
-static void view_run_job(struct view *v, int argc, char **argv)
-{
-	struct view_job *vj = calloc(1, sizeof(*vj));
-	struct proto_request req = {
-		.argc = argc,
-		.argv = argv,
-		.cwd = strdup("/"),
-		.term = strdup(""),
-	};
-
-	if (!vj || !req.cwd || !req.term) {
-		proto_request_fini(&req);
-		free(vj);
-		view_message(v, ROLE_ERROR, "out of memory");
-		return;
-	}
-	vj->view = v;
-	sendq_init(&vj->out, VIEW_OUTPUT_MAX);
-	sendq_init(&vj->err, VIEW_OUTPUT_MAX);
-	view_title(vj->title, sizeof(vj->title), argc, argv);
-	view_message(v, ROLE_DIM, "%s ...", vj->title);
-	list_add_tail(&v->jobs, &vj->node);
-	vj->job = job_run(v->app, &req, &view_sink, vj);
-	if (!vj->job)
-		view_job_free(vj);
 }
 
 void view_run(struct view *v, int argc, char **argv)
@@ -188,7 +41,7 @@ void view_run(struct view *v, int argc, char **argv)
 			"%s is for the command line, not for the console",
 			a.verb->name);
 	} else {
-		view_run_job(v, argc, argv);
+		view_jobs_begin(v, argc, argv);
 		return;
 	}
 	words_free(argc, argv);
@@ -308,10 +161,30 @@ void view_cmd_page(struct view *v, const struct cmd_args *a)
 	view_open(v, &scr_guest, a);
 }
 
+/* On a verb or a group what the command line says, else that of the keys. */
 void view_cmd_help(struct view *v, const struct cmd_args *a)
 {
-	(void)a;
-	view_push(v, &scr_help, NULL);
+	const struct cmd_verb *verb;
+	char *text, *page;
+	int nwords;
+
+	if (!a->noperands) {
+		view_push(v, &scr_help, NULL);
+		return;
+	}
+	verb = cmd_find_words(a->noperands, a->operand, &nwords);
+	if (!verb && !cmd_is_group(a->operand[0])) {
+		view_message(v, ROLE_ERROR, "there is no verb '%s'",
+			a->operand[0]);
+		return;
+	}
+	text = verb ? help_verb(verb) : help_group(a->operand[0]);
+	if (text && asprintf(&page, "help %s\n%s",
+			    verb ? verb->name : a->operand[0], text) >= 0) {
+		view_push(v, &scr_pager, page);
+		free(page);
+	}
+	free(text);
 }
 
 void view_cmd_detach(struct view *v, const struct cmd_args *a)

@@ -51,6 +51,8 @@ struct fake_guest *fake_add(struct engine *en, const char *name, unsigned cpus,
 	strcpy(g->info.firmware, "seabios");
 	strcpy(g->conf.disks[0].name, "root");
 	snprintf(g->conf.disks[0].path, CONF_PATH_MAX, "/srv/%s.raw", name);
+	g->conf.disks[0].discard = true; /* as conf_init() has it */
+	g->conf.disks[0].burst_s = 1;
 	g->conf.ndisks = 1;
 	strcpy(g->conf.nets[0].name, "lan");
 	g->conf.nnets = 1;
