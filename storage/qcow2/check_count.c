@@ -81,7 +81,7 @@ static int by_index(const void *a, const void *b)
 
 struct qchunk **qcounts_sorted(const struct qcounts *t)
 {
-	struct qchunk **all = calloc((size_t)t->n + 1, sizeof(*all));
+	struct qchunk **all = calloc((size_t)t->n + 1, sizeof(struct qchunk *));
 	uint32_t n = 0;
 
 	if (!all)
@@ -89,7 +89,7 @@ struct qchunk **qcounts_sorted(const struct qcounts *t)
 	for (uint32_t i = 0; i <= t->mask; i++)
 		for (struct qchunk *k = t->hash[i]; k; k = k->next)
 			all[n++] = k;
-	qsort(all, n, sizeof(*all), by_index);
+	qsort(all, n, sizeof(struct qchunk *), by_index);
 	return all;
 }
 

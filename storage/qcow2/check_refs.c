@@ -251,6 +251,10 @@ static uint64_t compare_one(struct qcheck *c, uint64_t cluster, uint64_t disk,
 	uint64_t refs = v ? *v & QCOUNT_REFS : 0, now = disk;
 	unsigned fix = disk > refs ? QFIX_LEAKS : QFIX_COUNTS;
 
+	/* what is not in the file is nobody's loss */
+	if (!refs && cluster >= c->file_bytes / c->cluster +
+					!!(c->file_bytes % c->cluster))
+		return disk;
 	if (disk || refs)
 		c->highest = cluster;
 	if (disk != refs) {

@@ -23,24 +23,25 @@
 
 int qranges_add(struct qranges *r, uint64_t cluster, uint64_t n)
 {
-	struct qrange *last = r->n ? &r->list[r->n - 1] : NULL;
+	struct qrange *list = r->list;
 
 	if (!n)
 		return 0;
-	if (last && last->cluster + last->n == cluster) {
-		last->n += n;
+	if (list && r->n &&
+		list[r->n - 1].cluster + list[r->n - 1].n == cluster) {
+		list[r->n - 1].n += n;
 		return 0;
 	}
-	if (r->n == r->max) {
+	if (!list || r->n == r->max) {
 		uint32_t max = r->max ? 2 * r->max : 64;
-		struct qrange *list = realloc(r->list, max * sizeof(*list));
 
+		list = realloc(list, max * sizeof(*list));
 		if (!list)
 			return -ENOMEM;
 		r->list = list;
 		r->max = max;
 	}
-	r->list[r->n++] = (struct qrange){ cluster, n };
+	list[r->n++] = (struct qrange){ cluster, n };
 	return 0;
 }
 
@@ -231,8 +232,9 @@ static int change(struct qshadow *s, uint64_t cluster, uint64_t n,
 		r = qref_add(q, cluster, n, delta);
 	exchange(s);
 	if (!r && used < n) {
+		cluster += used;
 		qcow2_mark_corrupt(q, "cluster %llu is in use and not counted",
-			(unsigned long long)(cluster + used));
+			(unsigned long long)cluster);
 		r = -EIO;
 	}
 	return r ? r : spill(s);

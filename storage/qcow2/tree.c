@@ -50,9 +50,7 @@ int qtree_data(struct qcow2 *q, uint64_t entry, uint64_t *cluster, uint64_t *n)
 	*cluster = *n = 0;
 	if (entry & QL2_COMPRESSED)
 		good = qmap_compressed(q, entry, &host, &len);
-	else if (!host)
-		return 0;
-	else if (q->data != q->file)
+	else if (!host || q->data != q->file)
 		return 0;
 	else
 		good = !(entry & QL2_RESERVED) && is_place(q, host);
