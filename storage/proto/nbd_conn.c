@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "vm/base/clock.h"
 
@@ -311,10 +312,18 @@ static void conn_service(struct nbd_conn *c, const char *why)
 		conn_sent(c);
 }
 
+static bool conn_has_more(const struct nbd_conn *c)
+{
+	uint8_t b;
+
+	return recv(c->fd, &b, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /*
  * libnbd takes one answer in a call. While more commands are out, likely the
- * next one is there too: a call for nothing costs less than another round of
- * the loop.
+ * next one is there too: a look costs less than another round of the loop.
+ * libnbd itself must not look for nothing: it then waits for that answer and
+ * sends nothing more, not even the rest of a write.
  */
 static int conn_read(struct nbd_conn *c)
 {
@@ -326,7 +335,8 @@ static int conn_read(struct nbd_conn *c)
 		r = nbd_aio_notify_read(c->h);
 		if (c->answered.prev == last || list_empty(&c->sent) ||
 			!(nbd_aio_get_direction(c->h) &
-				LIBNBD_AIO_DIRECTION_READ))
+				LIBNBD_AIO_DIRECTION_READ) ||
+			!conn_has_more(c))
 			break;
 	}
 	return r;
