@@ -60,6 +60,41 @@ static void enter(struct qcow2 *q, struct qslice *s, unsigned index, uint64_t n,
 	}
 }
 
+/* How many of n entries from index on have no place, or all have one? */
+static uint64_t alike(const struct qcow2 *q, const struct qslice *s,
+	unsigned index, uint64_t n, bool *have)
+{
+	uint64_t k;
+
+	for (k = 0; k < n; k++) {
+		uint64_t bitmap;
+		uint64_t entry = qmap_entry(q, s, index + (unsigned)k, &bitmap);
+		bool has = entry & (QL2_OFFSET | QL2_COPIED | QL2_COMPRESSED);
+
+		if (!k)
+			*have = has;
+		else if (has != *have)
+			break;
+	}
+	return k;
+}
+
+/* Up to n clusters that read as zeros: *got of them at *host. */
+static int place(struct qcow2 *q, uint64_t n, enum qcow2_prealloc how,
+	uint64_t *host, uint64_t *got)
+{
+	bool fresh;
+	int r = qalloc_clusters(q, n, 0, host, got);
+
+	if (r)
+		return r;
+	fresh = qalloc_is_fresh(q, *host, *got << q->cluster_bits);
+	r = fill(q, *host, *got << q->cluster_bits, fresh, how);
+	if (r)
+		(void)qfree_now(q, *host, *got << q->cluster_bits);
+	return r;
+}
+
 /* Some of [from, to), which one slice has. *done = bytes. meta held. */
 static int some(struct qcow2 *q, uint64_t from, uint64_t to,
 	enum qcow2_prealloc how, uint64_t *done)
@@ -67,20 +102,15 @@ static int some(struct qcow2 *q, uint64_t from, uint64_t to,
 	uint64_t n = (to - from) >> q->cluster_bits, host = from, got = n;
 	struct qslice *s;
 	unsigned index;
-	bool fresh;
+	bool have;
 	int r = qmap_l2_for_write(q, from, &s, &index);
 
 	if (r)
 		return r;
-	if (q->data == q->file) {
-		r = qalloc_clusters(q, n, 0, &host, &got);
-		fresh = !r && qalloc_is_fresh(q, host, got << q->cluster_bits);
-		if (!r)
-			r = fill(q, host, got << q->cluster_bits, fresh, how);
-		if (r && got)
-			(void)qfree_now(q, host, got << q->cluster_bits);
-	}
-	if (!r)
+	n = got = alike(q, s, index, n, &have);
+	if (!have && q->data == q->file)
+		r = place(q, n, how, &host, &got);
+	if (!r && !have)
 		enter(q, s, index, got, host);
 	qcache_put(&q->l2, s);
 	*done = got << q->cluster_bits;
