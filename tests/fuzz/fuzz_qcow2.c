@@ -128,7 +128,8 @@ static void write_one(struct run *r, uint64_t off, uint64_t len, unsigned flags)
 	memset(r->b, 0, len);
 	if (node_read(r->n, off, r->b, len) < 0)
 		return;
-	must(!memcmp(r->a, r->b, len));
+	/* in a damaged image two guest clusters may be one */
+	must(!r->good || !memcmp(r->a, r->b, len));
 }
 
 static void change_one(struct run *r, uint64_t size)
