@@ -25,6 +25,7 @@ enum bat_state {
 	BAT_UNDEFINED,
 	BAT_ZERO,
 	BAT_UNMAPPED,
+	BAT_UNMAPPED_095 = 5, /* of drafts of the format */
 	BAT_FULL = 6,
 	BAT_PARTIAL,
 };
@@ -92,6 +93,7 @@ static int vhdx_map(struct mapped *m, uint64_t offset, uint64_t len,
 	case BAT_UNDEFINED:
 	case BAT_ZERO:
 	case BAT_UNMAPPED:
+	case BAT_UNMAPPED_095:
 		out->kind = MAPPED_ZERO;
 		out->present = (entry & 7) != BAT_NOT_PRESENT;
 		return 0;

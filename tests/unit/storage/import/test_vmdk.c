@@ -50,6 +50,33 @@ START_TEST (split_images_read_as_their_source) {
 }
 END_TEST
 
+START_TEST (a_disk_goes_over_several_files) {
+	static uint8_t want[4 * MiB], buf[4 * MiB];
+	const uint64_t two = 2047 * MiB; /* bytes of an extent */
+	struct blk_extent x;
+	struct node *n;
+
+	imp_raw("piece", sizeof(want), 77);
+	rig_read_file(rig_path("piece"), 0, want, sizeof(want));
+	rig_file("raw", 5 * GiB + 512);
+	for (uint64_t at = two; at <= 2 * two; at += two)
+		rig_write_file(rig_path("raw"), at - 2 * MiB - 512, want,
+			sizeof(want));
+	imp_convert("raw", "vmdk", "subformat=twoGbMaxExtentSparse", "a.vmdk");
+	n = imp_open(BLK_VMDK, imp_load("a.vmdk"));
+	ck_assert_uint_eq(node_size(n), 5 * GiB + 512);
+	for (uint64_t at = two; at <= 2 * two; at += two) {
+		ck_assert_int_eq(imp_rw(n, BLK_READ, at - 2 * MiB - 512, buf,
+					 sizeof(buf)),
+			0);
+		ck_assert(!memcmp(buf, want, sizeof(buf)));
+	}
+	ck_assert_int_eq(imp_status(n, 5 * GiB - MiB, MiB + 512, &x), 0);
+	ck_assert(x.zero && x.len == MiB + 512);
+	imp_close(n);
+}
+END_TEST
+
 START_TEST (zeroed_grains_read_as_zeros) {
 	imp_raw("raw", 20 * MiB, 7);
 	imp_convert("raw", "vmdk", "zeroed_grain=on", "a.vmdk");
@@ -643,10 +670,10 @@ END_TEST
 RIG_SUITE("import_vmdk", a_monolithic_sparse_image_reads_as_its_source,
 	a_stream_optimized_image_reads_as_its_source,
 	a_flat_image_reads_as_its_source, split_images_read_as_their_source,
-	zeroed_grains_read_as_zeros, reads_wait_for_the_files,
-	extents_of_all_kinds_follow_each_other, a_vmfs_disk_is_a_flat_file,
-	extents_that_do_not_fit_are_refused, grains_are_found_by_the_tables,
-	grains_side_by_side_are_read_as_one,
+	a_disk_goes_over_several_files, zeroed_grains_read_as_zeros,
+	reads_wait_for_the_files, extents_of_all_kinds_follow_each_other,
+	a_vmfs_disk_is_a_flat_file, extents_that_do_not_fit_are_refused,
+	grains_are_found_by_the_tables, grains_side_by_side_are_read_as_one,
 	the_second_directory_serves_where_the_first_is_damaged,
 	the_second_directory_serves_where_the_first_is_unreadable,
 	with_both_tables_damaged_the_read_fails,
