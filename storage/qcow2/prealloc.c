@@ -102,7 +102,7 @@ static int some(struct qcow2 *q, uint64_t from, uint64_t to,
 	uint64_t n = (to - from) >> q->cluster_bits, host = from, got = n;
 	struct qslice *s;
 	unsigned index;
-	bool have;
+	bool have = false;
 	int r = qmap_l2_for_write(q, from, &s, &index);
 
 	if (r)
