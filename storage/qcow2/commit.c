@@ -86,30 +86,36 @@ static void qhole_end(struct qcow2 *q, struct qhole *h)
 
 /*
  * Count down what p gave up. meta is held, so what gets free here is not
- * used before its hole is made.
+ * used before its hole is made. False = a count could not be read: the rest
+ * stays in p for the next time.
  */
-static int qpending_free(struct qcow2 *q, const struct qpending *p)
+static bool qpending_free(struct qcow2 *q, struct qpending *p)
 {
-	uint64_t first = p->host >> q->cluster_bits;
-	uint64_t n = p->len >> q->cluster_bits, count;
+	static struct log_limit limit;
 	struct qhole hole = { 0 };
-	int worst = 0;
+	uint64_t count;
 
-	for (uint64_t i = 0; i < n; i++) {
-		int r = qref_add(q, first + i, 1, -1);
+	while (p->len) {
+		uint64_t cluster = p->host >> q->cluster_bits;
 
-		if (!r)
-			r = qref_get(q, first + i, &count);
-		worst = r ? r : worst;
-		if (r || count) {
+		if (qref_get(q, cluster, &count))
+			break;
+		p->host += q->cluster_size;
+		p->len -= q->cluster_size;
+		if (qref_add(q, cluster, 1, -1))
+			log_limited(q->node.log, &limit, LOG_WARN,
+				"%s: cluster %llu was in use and not counted: "
+				"its refcounts are wrong, see disk check",
+				q->file->path, (unsigned long long)cluster);
+		if (count != 1) {
 			qhole_end(q, &hole);
 			continue;
 		}
 		if (!hole.n++)
-			hole.start = first + i;
+			hole.start = cluster;
 	}
 	qhole_end(q, &hole);
-	return worst;
+	return !p->len;
 }
 
 /* Is nobody left who may still use what was given up in p's epoch? */
@@ -127,25 +133,15 @@ static bool qpending_is_free(const struct qcow2 *q, const struct qpending *p)
 
 static void qpending_release(struct qcow2 *q)
 {
-	static struct log_limit limit;
-
 	/* who begins now counts in the other epoch, when that is empty */
 	if (!q->direct[(q->epoch + 1) & 1])
 		q->epoch++;
 	list_each_safe (it, tmp, &q->pending) {
 		struct qpending *p = list_entry(it, struct qpending, node);
-		int r;
 
-		if (!qpending_is_free(q, p))
+		if (!qpending_is_free(q, p) || !qpending_free(q, p))
 			continue;
 		list_del(it);
-		r = qpending_free(q, p);
-		if (r)
-			log_limited(q->node.log, &limit, LOG_WARN,
-				"%s: counting down what was at %llu: %s; its "
-				"refcounts are wrong, see disk check",
-				q->file->path, (unsigned long long)p->host,
-				strerror(-r));
 		free(p);
 	}
 }
@@ -292,7 +288,7 @@ int qcommit_all(struct qcow2 *q)
 	for (int i = 0; i < 4 && !r; i++) {
 		r = qcommit_do(q, false);
 		if (!q->rb.ndirty && !q->l2.ndirty && !q->l1_any_dirty &&
-			!qrt_is_dirty(q))
+			!qrt_is_dirty(q) && list_empty(&q->pending))
 			break;
 	}
 	return r;

@@ -202,6 +202,25 @@ START_TEST (a_commit_that_failed_frees_nothing) {
 }
 END_TEST
 
+START_TEST (a_count_that_cannot_be_read_is_counted_down_later) {
+	struct inner in;
+	uint64_t host;
+
+	inner_begin(&in, &usual, NULL, NULL);
+	ck_assert_int_eq(inner_write(&in, 0, 2 * CLUSTER, 1), 0);
+	host = inner_map(&in, 0).host / CLUSTER;
+	inner_reopen(&in);
+	ck_assert_int_eq(discard(&in, 0, 2 * CLUSTER), 0);
+	memnode_fail(in.file, BLK_READ, 0, EIO);
+	ck_assert_int_eq(flush(&in), 0);
+	memnode_fail(in.file, BLK_READ, 0, 0);
+	ck_assert_uint_eq(inner_count(&in, host), 1);
+	ck_assert_int_eq(inner_commit(&in), 0);
+	ck_assert_uint_eq(inner_count(&in, host), 0);
+	inner_end(&in);
+}
+END_TEST
+
 START_TEST (no_discard_gives_nothing_back) {
 	struct inner in;
 
@@ -517,9 +536,10 @@ QT_SUITE("qcow2-commit", counts_then_a_sync_then_entries,
 	lazy_counts_wait_for_the_close,
 	what_was_given_up_is_free_after_the_commit,
 	what_is_written_directly_is_not_free_before,
-	a_commit_that_failed_frees_nothing, no_discard_gives_nothing_back,
-	a_failed_sync_writes_all_of_it_again, a_full_cache_is_committed,
-	flushes_at_the_same_time_share_a_commit,
+	a_commit_that_failed_frees_nothing,
+	a_count_that_cannot_be_read_is_counted_down_later,
+	no_discard_gives_nothing_back, a_failed_sync_writes_all_of_it_again,
+	a_full_cache_is_committed, flushes_at_the_same_time_share_a_commit,
 	a_power_loss_leaves_no_corruption,
 	a_power_loss_with_small_blocks_leaves_no_corruption,
 	a_power_loss_with_lazy_counts_is_repaired)
