@@ -52,11 +52,30 @@ static int server_running(struct job *j, char *names, size_t len)
 	return running;
 }
 
+/* Disk verbs and the like, which would end half-way. */
+static int server_jobs(struct job *j)
+{
+	int n = 0;
+
+	list_each (p, &j->app->jobs)
+		n += job_can_stop(list_entry(p, struct job, node));
+	return n;
+}
+
 static void server_stop(struct job *j)
 {
 	char names[512];
 	int n = server_running(j, names, sizeof(names));
+	int jobs = server_jobs(j);
 
+	if (!n && jobs && !cmd_opt(&j->args, "--force")) {
+		job_fail(j,
+			"%d disk verb%s at work for a console: wait, or use "
+			"--force, which stops %s",
+			jobs, jobs == 1 ? " is" : "s are",
+			jobs == 1 ? "it" : "them");
+		return;
+	}
 	if (n && !cmd_opt(&j->args, "--force")) {
 		job_fail(j,
 			"%s %s: stop %s first, or use --force, which takes "

@@ -118,7 +118,8 @@ void view_run(struct view *v, int argc, char **argv); /* argv is taken */
 void view_ask_end(struct view *v, bool yes);
 
 /* view_jobs.c: a job of the view's own; argv is taken */
-void view_jobs_begin(struct view *v, int argc, char **argv);
+#define VIEW_TITLE_MAX 160
+void view_jobs_begin(struct view *v, const char *title, int argc, char **argv);
 void view_jobs_drop(struct view *v);
 /* Stop what was begun last, of what can be stopped. */
 void view_jobs_stop(struct view *v);

@@ -25,7 +25,7 @@ struct view_job {
 	bool tells;    /* its end, also when it said nothing */
 	bool measured; /* permille is known */
 	unsigned permille;
-	char title[160];
+	char title[VIEW_TITLE_MAX];
 };
 
 static void view_job_free(struct view_job *vj)
@@ -220,17 +220,7 @@ void view_jobs_drop(struct view *v)
 	}
 }
 
-static void view_title(char *out, size_t len, int argc, char **argv)
-{
-	size_t at = 0;
-
-	*out = 0;
-	for (int i = 0; i < argc && at < len; i++)
-		at += (size_t)snprintf(out + at, len - at, "%s%s", i ? " " : "",
-			argv[i]);
-}
-
-void view_jobs_begin(struct view *v, int argc, char **argv)
+void view_jobs_begin(struct view *v, const char *title, int argc, char **argv)
 {
 	struct view_job *vj = calloc(1, sizeof(*vj));
 	struct proto_request req = {
@@ -249,7 +239,7 @@ void view_jobs_begin(struct view *v, int argc, char **argv)
 	vj->view = v;
 	sendq_init(&vj->out, VIEW_OUTPUT_MAX);
 	sendq_init(&vj->err, VIEW_OUTPUT_MAX);
-	view_title(vj->title, sizeof(vj->title), argc, argv);
+	snprintf(vj->title, sizeof(vj->title), "%s", title);
 	v->message[0] = 0;
 	view_dirty(v, true);
 	list_add_tail(&v->jobs, &vj->node);

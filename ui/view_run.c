@@ -26,11 +26,23 @@ void view_message(struct view *v, enum role role, const char *fmt, ...)
 	view_dirty(v, true);
 }
 
+static void view_title(char *out, size_t len, int argc, char **argv)
+{
+	size_t at = 0;
+
+	*out = 0;
+	for (int i = 0; i < argc && at < len; i++)
+		at += (size_t)snprintf(out + at, len - at, "%s%s", i ? " " : "",
+			argv[i]);
+}
+
 void view_run(struct view *v, int argc, char **argv)
 {
+	char title[VIEW_TITLE_MAX];
 	struct err e = ERR_NONE;
 	struct cmd_args a;
 
+	view_title(title, sizeof(title), argc, argv); /* in the order typed */
 	if (cmd_parse(argc, argv, &a, &e)) {
 		view_message(v, ROLE_ERROR, "%s", e.msg);
 	} else if (a.verb->view && !cmd_opt(&a, "--log") &&
@@ -41,7 +53,7 @@ void view_run(struct view *v, int argc, char **argv)
 			"%s is for the command line, not for the console",
 			a.verb->name);
 	} else {
-		view_jobs_begin(v, argc, argv);
+		view_jobs_begin(v, title, argc, argv);
 		return;
 	}
 	words_free(argc, argv);

@@ -128,7 +128,7 @@ static void bench_ask(void *arg)
 {
 	struct bench *b = arg;
 
-	b->t->done = b->ended;
+	b->t->done = b->ended * b->o->bytes;
 	if (tool_tick(b->t) && !b->err)
 		b->err = -ECANCELED;
 	ctx_timer_arm(&b->ask, clock_now_ns() + BENCH_ASK_NS);
@@ -172,7 +172,8 @@ static int bench_prepare(struct bench *b, struct err *e)
 	}
 	b->next = o->offset;
 	b->rng = o->seed ? o->seed : 1;
-	b->t->total = o->count;
+	if (!size_mul(o->count, o->bytes, &b->t->total))
+		b->t->total = 0;
 	return 0;
 }
 

@@ -283,6 +283,8 @@ int img_make(struct make *m, struct img_job *j, struct err *e)
 		r = -ECANCELED;
 	if (r == -ECANCELED)
 		err_set(e, ECANCELED, "stopped: %s %s", m->path, make_fate(m));
+	else if (r && e && !e->code)
+		err_sys(e, -r, "%s: cannot make it", m->path);
 	if (r)
 		img_unmake(m);
 	tool_fini(&t);

@@ -327,13 +327,6 @@ static int rest_fiber(void *arg)
 	return r ? r : tool_rw(z->dst, BLK_FLUSH, 0, 0, 0, NULL);
 }
 
-static int commit_stopped(const struct commit *m, struct err *e)
-{
-	return err_set(e, ECANCELED,
-		"%s: stopped: it reads as before, %s has some of it",
-		m->chain.layers[0].path, m->chain.layers[m->base].path);
-}
-
 static int commit_rest(struct tool *t, struct commit *m, uint64_t from,
 	struct err *e)
 {
@@ -346,8 +339,6 @@ static int commit_rest(struct tool *t, struct commit *m, uint64_t from,
 	};
 	int r = tool_run(t, rest_fiber, &z);
 
-	if (r == -ECANCELED)
-		return commit_stopped(m, e);
 	return r ? err_sys(e, -r, "%s: cannot write to it", path) : 0;
 }
 
@@ -371,8 +362,6 @@ static int commit_layer(struct tool *t, struct commit *m, unsigned i,
 		g.c.dst = m->dst;
 		g.c.size = tool_size(b);
 		r = merge_run(&g, m->chain.layers[m->base].path, e);
-		if (r == -ECANCELED)
-			r = commit_stopped(m, e);
 	}
 	if (!r && tool_size(b) < m->chain.layers[0].size)
 		r = commit_rest(t, m, tool_size(b), e);
@@ -380,6 +369,10 @@ static int commit_layer(struct tool *t, struct commit *m, unsigned i,
 		em.n = blk_node(b);
 		r = tool_run(t, empty_fiber, &em);
 	}
+	if (r == -ECANCELED)
+		err_set(e, ECANCELED,
+			"%s: stopped: it reads as before, %s has some of it",
+			m->chain.layers[0].path, m->chain.layers[m->base].path);
 	return tool_close(&b, ref.path, r, e);
 }
 

@@ -77,6 +77,9 @@ int tool_close(struct blk **b, const char *path, int err, struct err *e)
 	if (*b)
 		r = blk_close(*b);
 	*b = NULL;
+	if (err && e && !e->code)
+		err_set(e, -err, "%s: %s", path,
+			err == -ECANCELED ? "stopped" : strerror(-err));
 	if (err || !r)
 		return err;
 	return err_sys(e, -r, "%s: the last write to it failed", path);

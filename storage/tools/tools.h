@@ -39,7 +39,7 @@ enum tool_how {
 int tool_open(struct tool *t, const struct img_ref *ref, unsigned how,
 	struct blk **out, struct err *e);
 /* Close *b (NULL is fine), which becomes NULL. Its error counts when err is
- * 0: returns err, or that one with e filled. */
+ * 0: returns err, or that one. e is filled if nobody did. */
 int tool_close(struct blk **b, const char *path, int err, struct err *e);
 
 /*
