@@ -135,7 +135,7 @@ int imp_try(enum blk_format format, struct node *file, struct node **out,
 struct node *imp_open(enum blk_format format, struct node *file)
 {
 	struct node *n = NULL;
-	struct err e;
+	struct err e = ERR_NONE;
 	int rc = imp_try(format, file, &n, &e);
 
 	ck_assert_msg(rc == 0, "open: %s", e.msg);
@@ -156,7 +156,7 @@ void imp_fails(enum blk_format format, struct node *file, int code,
 	const char *has)
 {
 	struct node *n = NULL;
-	struct err e;
+	struct err e = ERR_NONE;
 
 	ck_assert_int_eq(imp_try(format, file, &n, &e), -code);
 	ck_assert_err(e, code, has);
