@@ -136,6 +136,8 @@ static void complete_verb(struct complete *c, const struct cmd_verb *v,
 	}
 	if (value)
 		complete_value(c, value, begin);
+	else if (!strcmp(v->name, "help") && nth == 1)
+		complete_group(c, argv[argc - 1], begin);
 	else if (*begin == '-')
 		for (const struct cmd_opt *o = v->opts; o && o->name; o++)
 			complete_add(c, o->name, begin);
