@@ -52,6 +52,12 @@ is() { # GOT WANTED
 	[ "$1" = "$2" ] || { echo "got '$1', not '$2'"; return 1; }
 }
 
+big() { # big.raw takes a while
+	[ -e big.raw ] && return
+	truncate -s 3G big.raw
+	dd if=/dev/urandom of=big.raw bs=1M count=400 conv=notrunc status=none
+}
+
 # A raw image of 12 MiB and a bit: data, holes, written zeros.
 python3 - <<'PY'
 import random
@@ -223,8 +229,7 @@ convert_into_what_is_there() {
 truncate -s 1M src2.raw
 
 convert_takes_a_half_made_target_away() {
-	truncate -s 3G big.raw
-	dd if=/dev/urandom of=big.raw bs=1M count=400 conv=notrunc status=none
+	big
 	"$gd" disk convert -c -f raw -O qcow2 big.raw half.qcow2 2>err &
 	local pid=$!
 	until [ -s half.qcow2 ]; do kill -0 $pid || break; done
@@ -424,8 +429,151 @@ quiet_without_a_terminal() {
 	disk convert -f raw -O qcow2 src.raw q.qcow2 && [ ! -s out ] && [ ! -s err ]
 }
 
+# --- a terminal, the shell, NBD -------------------------------------------------
+
+# Run guestdeck on a terminal of its own; what it showed goes to pty, and when
+# KEYS is set that is typed as soon as WHEN is shown. Its exit code.
+on_a_terminal() {
+	python3 - "$gd" "$@" <<'PY'
+import os, pty, select, sys, time
+keys, when = os.environ.get("KEYS", ""), os.environ.get("WHEN", "")
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+shown, end = b"", time.time() + 120
+while time.time() < end:
+    if not select.select([fd], [], [], 1)[0]:
+        continue
+    try:
+        got = os.read(fd, 65536)
+    except OSError:
+        break
+    if not got:
+        break
+    shown += got
+    if keys and when.encode() in shown:
+        os.write(fd, keys.encode().decode("unicode_escape").encode())
+        keys = ""
+open("pty", "wb").write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+}
+
+terminal_shows_rate_and_time_left_and_control_c_stops() {
+	big
+	local sum=$(stat -c %Y.%s big.raw)
+	KEYS='\003' WHEN=left on_a_terminal disk convert -c -f raw -O qcow2 big.raw half2.qcow2
+	is $? 1 && grep -q 'disk convert \[#*\.*\] .* %.*/s .*left' <(tr -d '\033' <pty) &&
+		grep -q 'stopped: half2.qcow2 is removed' pty &&
+		[ ! -e half2.qcow2 ] && is "$(stat -c %Y.%s big.raw)" "$sum"
+}
+
+terminal_progress_is_off_when_quiet() {
+	on_a_terminal disk convert -q -f raw -O qcow2 src.raw q2.qcow2 &&
+		[ ! -s pty ]
+}
+
+control_c_in_the_shell_ends_the_verb_not_the_shell() {
+	big
+	cat >shell.py <<'PY'
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "shell"])
+shown, steps = b"", [
+    (b"guestdeck> ", b"disk bench -c 100000000000 -f raw big.raw\r"),
+    (b"left", b"\x03"),
+    (b"big.raw: stopped", b"disk info -f raw big.raw\r"),
+    (b"virtual size", b"exit\r")]
+at, end = 0, time.time() + 60
+while time.time() < end:
+    if steps and steps[0][0] in shown[at:]:
+        at = len(shown)
+        os.write(fd, steps.pop(0)[1])
+    if not select.select([fd], [], [], 1)[0]:
+        continue
+    try:
+        got = os.read(fd, 65536)
+    except OSError:
+        break
+    if not got:
+        break
+    shown += got
+if steps:
+    print("never shown:", steps[0][0], shown[-300:])
+sys.exit(1 if steps else 0)
+PY
+	TERM=xterm python3 shell.py "$gd"
+}
+
+shell_runs_disk_verbs_from_a_script() {
+	printf '# images\ndisk create -f qcow2 sh.qcow2 3M\ndisk info sh.qcow2\n' |
+		"$gd" shell >out 2>err && grep -q '3M (3145728 bytes)' out &&
+		sound sh.qcow2
+}
+
+help_of_the_group() {
+	"$gd" help disk >out && grep -q 'disk convert' out && "$gd" disk >out2 &&
+		cmp out out2 && "$gd" disk convert --help | grep -q -- --target-format &&
+		"$gd" help disk check >out && grep -q 'Exit codes' out
+}
+
+convert_to_and_from_nbd() {
+	command -v nbdkit >/dev/null || { echo "skip: no nbdkit"; return 77; }
+	nbdkit -f -U nbd.sock memory 16M 2>/dev/null &
+	local pid=$! uri="nbd+unix:///?socket=$PWD/nbd.sock" r
+	until [ -S nbd.sock ]; do kill -0 $pid || return 1; sleep 0.05; done
+	rm -f back.raw
+	disk convert -n -f raw -O raw src.raw "$uri" &&
+		disk info --json -f raw "$uri" && is "$(json 'j["virtual-size"]')" 16777216 &&
+		disk convert -f raw -O raw "$uri" back.raw &&
+		cmp -n "$(stat -c %s src.raw)" src.raw back.raw &&
+		disk convert -O qcow2 -f raw src.raw "$uri" &&
+		same "$uri" qcow2 src.raw raw
+	r=$?
+	kill $pid
+	wait $pid 2>/dev/null
+	return $r
+}
+
+file_that_was_there_is_never_removed() {
+	rm -f f.qcow2 f.data
+	echo precious >f.data
+	fails 1 "--force" disk create -f qcow2 -o data_file=f.data f.qcow2 1M &&
+		is "$(cat f.data)" precious && [ ! -e f.qcow2 ] &&
+		fails 1 "name another" disk convert --force -f raw -O qcow2 -o data_file=src.raw src.raw f.qcow2 &&
+		fails 1 "name another" disk clone --force -f raw src.raw src.raw &&
+		fails 1 "in use" disk clone --force -f qcow2 "$(qemu-img create -q -f qcow2 -b src.raw -F raw f2.qcow2 && echo f2.qcow2)" src.raw &&
+		is "$(stat -c %s src.raw)" $((12 * 1048576 + 1536))
+}
+
+commit_past_a_layer_reads_the_same() {
+	rm -f b1.qcow2 m.qcow2 o.qcow2
+	qemu-img convert -O qcow2 src.raw b1.qcow2
+	qemu-img create -q -f qcow2 -b b1.qcow2 -F qcow2 m.qcow2
+	qemu-img create -q -f qcow2 -b m.qcow2 -F qcow2 o.qcow2
+	qemu-io -c "write -P 6 2M 1M" m.qcow2 >/dev/null
+	qemu-io -c "write -P 7 2560k 1M" o.qcow2 >/dev/null
+	qemu-img convert -O raw o.qcow2 was.raw
+	disk commit -f qcow2 -b b1.qcow2 o.qcow2 && sound o.qcow2 && sound b1.qcow2 &&
+		same o.qcow2 qcow2 was.raw raw && same b1.qcow2 qcow2 was.raw raw
+}
+
+resize_fills_what_was_added() {
+	rm -f r.qcow2
+	qemu-img convert -O qcow2 src.raw r.qcow2
+	disk resize --preallocation full r.qcow2 +8M && sound r.qcow2 &&
+		same r.qcow2 qcow2 src.raw raw &&
+		[ $(($(stat -c %b r.qcow2) * 512)) -gt 8388608 ]
+}
+
+raw_has_nothing_to_check() {
+	fails 1 "a raw image has nothing to check" disk check -f raw src.raw &&
+		fails 1 "a raw image has no snapshots" disk snapshot create -f raw src.raw x
+}
+
 cases=$(declare -F | awk '{ print $3 }' |
-	grep -vxE 'disk|fails|sound|same|json|is')
+	grep -vxE 'disk|fails|sound|same|json|is|big|on_a_terminal')
 [ $# -gt 0 ] && cases=$(echo "$cases" | grep -E "$(IFS='|'; echo "$*")")
 for c in $cases; do
 	text=$($c 2>&1)
