@@ -116,6 +116,7 @@ int qcheck_init(struct qcheck *c, struct qcow2 *q,
 	memset(c, 0, sizeof(*c));
 	c->q = q;
 	c->fns = fns;
+	c->max_pieces = QCHUNK_MAX;
 	c->bits = q->h.cluster_bits;
 	c->cluster = 1u << c->bits;
 	c->l2_entry = wide ? 16 : 8;
@@ -191,6 +192,7 @@ static int run_rounds(struct qcheck *c, struct err *e)
 	if (r)
 		return r;
 	r = qcounts_init(&c->counts, c->file_clusters);
+	c->counts.max = c->max_pieces;
 	c->first = true;
 	if (!r)
 		r = qcheck_find_l2s(c);

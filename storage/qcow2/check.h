@@ -82,8 +82,9 @@ struct qcheck {
 	const struct qcow2_check_fns *fns; /* NULL = quiet */
 	struct qcow2_check r;
 	unsigned told;
-	bool quiet, ran; /* what the first run tells is all */
-	unsigned fix;    /* enum qfix */
+	bool quiet, ran;     /* what the first run tells is all */
+	unsigned fix;        /* enum qfix */
+	uint32_t max_pieces; /* QCHUNK_MAX, less in tests */
 
 	/* how the image is */
 	unsigned bits, l2_bits, l2_entry, rb_bits;

@@ -11,6 +11,8 @@
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
+#include "storage/qcow2/check.h"
+
 #include "tests/unit/storage/qcow2/damage.h"
 
 /* Ours and qemu-img's must say the same. */
@@ -86,5 +88,112 @@ START_TEST (bitmaps_are_counted) {
 }
 END_TEST
 
-QT_SUITE("qcow2 check", statistics_are_those_of_qemu, snapshots_are_counted,
-	bitmaps_are_counted)
+/* --- in bounds ------------------------------------------------------------ */
+
+struct rounds {
+	struct node *n;
+	uint32_t max;
+	enum qcow2_repair how;
+	struct qcow2_check r;
+};
+
+static int rounds_fn(void *arg)
+{
+	struct rounds *t = arg;
+	struct qcheck c;
+	struct err e = ERR_NONE;
+	int r = qcheck_init(&c, qcow2_of(t->n), NULL, &e);
+
+	ck_assert_int_eq(r, 0);
+	c.max_pieces = t->max;
+	r = qcheck_run(&c, 0, &e);
+	ck_assert_msg(!r, "%s", e.msg);
+	if (t->how)
+		r = qrepair(&c, t->how, &e);
+	ck_assert_msg(!r, "%s", e.msg);
+	t->r = c.r;
+	qcheck_fini(&c);
+	return 0;
+}
+
+static void in_rounds(struct node *file, uint32_t max, enum qcow2_repair how,
+	struct qcow2_check *out)
+{
+	struct qcow2_opts o = { .for_check = true };
+	struct rounds t = { .max = max, .how = how };
+	struct err e = ERR_NONE;
+
+	ck_assert_int_eq(qt_open(file, &o, &t.n, &e), 0);
+	ck_assert_int_eq(qt_run(rounds_fn, &t), 0);
+	/* what it has in memory is of before the repair */
+	qcow2_of(t.n)->active = false;
+	ck_assert_int_eq(qt_close(t.n), 0);
+	*out = t.r;
+}
+
+START_TEST (little_memory_makes_rounds_and_no_difference) {
+	struct damage_map m;
+	struct node *file;
+	struct qcow2_check all, some;
+	uint64_t size, was;
+	uint8_t *before, *now;
+
+	damage_make_file("cluster_size=512", 4 * MiB, 40, 5);
+	qt_sh_ok("qemu-img snapshot -c one img.qcow2");
+	damage_scribble(4 * MiB, 20, 6);
+	file = qt_load(rig_path("img.qcow2"));
+	before = damage_content(file, &size);
+	in_rounds(file, 1000, QCOW2_REPAIR_NONE, &all);
+	ck_assert_uint_eq(all.corruptions + all.leaks, 0);
+	for (uint32_t max = 2; max < 6; max++) {
+		in_rounds(file, max, QCOW2_REPAIR_NONE, &some);
+		ck_assert(!memcmp(&all, &some, sizeof(all)));
+	}
+	/* the blocks of the second half are lost */
+	damage_find(file, &m);
+	was = damage_get(file, m.rt, 8);
+	memset(memnode_bytes(file, NULL) + m.rt + 64, 0, 512 - 64);
+	in_rounds(file, 1000, QCOW2_REPAIR_NONE, &all);
+	ck_assert_uint_gt(all.corruptions, 100);
+	in_rounds(file, 2, QCOW2_REPAIR_NONE, &some);
+	ck_assert(!memcmp(&all, &some, sizeof(all)));
+	in_rounds(file, 2, QCOW2_REPAIR_ALL, &some);
+	ck_assert_uint_eq(some.corruptions + some.leaks + some.errors, 0);
+	damage_find(file, &m);
+	ck_assert_uint_ne(was, damage_get(file, m.rt, 8));
+	same_as_qemu(file);
+	now = damage_content(file, &size);
+	ck_assert(!memcmp(now, before, size));
+	free(before);
+	free(now);
+}
+END_TEST
+
+START_TEST (a_table_used_often_is_walked_once) {
+	struct damage_map m;
+	struct node *file;
+	struct qcow2_check found;
+	uint32_t n = 1u << 20;
+	uint64_t l1, size;
+
+	/* 8 MiB of L1 entries that all lead to one table of 256 Ki entries */
+	file = damage_make("cluster_size=2M", 2 * MiB, 10, 1);
+	damage_find(file, &m);
+	memnode_bytes(file, &size);
+	l1 = size_up(size, 2 * MiB);
+	ck_assert_int_eq(qt_io(file, BLK_WRITE_ZEROES, 0, l1, NULL,
+				 (uint64_t)n * 8),
+		0);
+	for (uint32_t i = 0; i < n; i++)
+		damage_put(file, l1 + i * 8, 8, m.l2);
+	damage_put(file, 36, 4, n);
+	damage_put(file, 40, 8, l1);
+	damage_check(file, QCOW2_REPAIR_NONE, &found);
+	ck_assert_uint_gt(found.corruptions, 0);
+	ck_assert_ptr_nonnull(strstr(damage_told, "1048576 times"));
+}
+END_TEST
+
+QT_SUITE("qcow2 check", little_memory_makes_rounds_and_no_difference,
+	a_table_used_often_is_walked_once, statistics_are_those_of_qemu,
+	snapshots_are_counted, bitmaps_are_counted)
