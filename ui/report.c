@@ -20,6 +20,22 @@ const char *report_format(enum conf_format f)
 				       : "raw";
 }
 
+const char *report_cache(enum conf_cache c)
+{
+	return c == CONF_CACHE_NONE           ? "none"
+	       : c == CONF_CACHE_WRITETHROUGH ? "writethrough"
+	       : c == CONF_CACHE_DIRECTSYNC   ? "directsync"
+	       : c == CONF_CACHE_UNSAFE       ? "unsafe"
+					      : "writeback";
+}
+
+const char *report_aio(enum conf_aio a)
+{
+	return a == CONF_AIO_URING     ? "io_uring"
+	       : a == CONF_AIO_THREADS ? "threads"
+				       : "auto";
+}
+
 const char *report_net_mode(enum conf_net_mode m)
 {
 	return m == CONF_NET_TAP ? "tap" : "user";
@@ -79,6 +95,26 @@ void report_list_text(struct model_guest **v, int n,
 	}
 }
 
+const struct disk_stats *report_disk_of(const struct guest_stats *s,
+	const char *name)
+{
+	for (unsigned i = 0; i < s->ndisks && i < STATS_MAX_DISKS; i++)
+		if (!strncmp(s->disk[i].name, name, STATS_NAME - 1))
+			return &s->disk[i];
+	return NULL;
+}
+
+/* s is NULL when the guest is off: then as it will be started. */
+static void show_disk(FILE *f, const struct conf_disk *d,
+	const struct disk_stats *s)
+{
+	fprintf(f, "disk %-8s %s%s, %s, cache %s, aio %s, %s\n", d->name,
+		report_bus(d->bus), d->cdrom ? " cdrom" : "",
+		s && s->format ? s->format : report_format(d->format),
+		report_cache(d->cache),
+		s && s->aio ? s->aio : report_aio(d->aio), d->path);
+}
+
 static void show_disks(FILE *f, const struct model_guest *g,
 	const struct conf *c)
 {
@@ -87,9 +123,7 @@ static void show_disks(FILE *f, const struct model_guest *g,
 	for (unsigned i = 0; i < c->ndisks; i++) {
 		const struct conf_disk *d = &c->disks[i];
 
-		fprintf(f, "disk %-8s %s%s, %s, %s\n", d->name,
-			report_bus(d->bus), d->cdrom ? " cdrom" : "",
-			report_format(d->format), d->path);
+		show_disk(f, d, report_disk_of(&g->cur, d->name));
 	}
 	for (unsigned i = 0; i < g->cur.ndisks && i < STATS_MAX_DISKS; i++) {
 		const struct disk_stats *s = &g->cur.disk[i];

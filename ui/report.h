@@ -17,10 +17,15 @@ void report_list_text(struct model_guest **v, int n,
 char *report_show_json(const struct model_guest *g, const struct conf *c);
 char *report_show_text(const struct model_guest *g, const struct conf *c);
 
-/* "virtio", "sata"; "raw", "qcow2", "auto"; "user", "tap". */
+/* As a guest file has them: "virtio", "qcow2", "none", "io_uring", "tap". */
 const char *report_bus(enum conf_bus b);
 const char *report_format(enum conf_format f);
+const char *report_cache(enum conf_cache c);
+const char *report_aio(enum conf_aio a);
 const char *report_net_mode(enum conf_net_mode m);
+/* Statistics of the disk of this name; NULL when the guest is off. */
+const struct disk_stats *report_disk_of(const struct guest_stats *s,
+	const char *name);
 const char *report_exit(enum exit_kind k); /* "port read" */
 
 #endif

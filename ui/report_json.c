@@ -101,11 +101,15 @@ static json_t *report_disk_json(const struct conf_disk *c,
 	json_object_set_new(j, "path", json_text(c->path));
 	json_object_set_new(j, "bus", json_string(report_bus(c->bus)));
 	json_object_set_new(j, "format", json_string(report_format(c->format)));
+	json_object_set_new(j, "cache", json_string(report_cache(c->cache)));
+	json_object_set_new(j, "aio", json_string(report_aio(c->aio)));
 	json_object_set_new(j, "readonly",
 		json_boolean(c->readonly || c->cdrom));
 	json_object_set_new(j, "cdrom", json_boolean(c->cdrom));
 	if (!s)
 		return j;
+	json_object_set_new(j, "format_in_use", json_text(s->format));
+	json_object_set_new(j, "aio_in_use", json_text(s->aio));
 	json_object_set_new(j, "read", report_dir_json(&s->read, true));
 	json_object_set_new(j, "write", report_dir_json(&s->write, true));
 	json_object_set_new(j, "flush", report_dir_json(&s->flush, true));
@@ -162,16 +166,6 @@ static json_t *report_vcpus_json(const struct model_guest *g)
 		json_array_append_new(a, j);
 	}
 	return a;
-}
-
-/* Statistics of the disk of this name; NULL when the guest is off. */
-static const struct disk_stats *report_disk_of(const struct guest_stats *s,
-	const char *name)
-{
-	for (unsigned i = 0; i < s->ndisks && i < STATS_MAX_DISKS; i++)
-		if (!strncmp(s->disk[i].name, name, STATS_NAME - 1))
-			return &s->disk[i];
-	return NULL;
 }
 
 static const struct net_stats *report_net_of(const struct guest_stats *s,

@@ -49,6 +49,7 @@ struct dir_stats { /* one direction of a disk or NIC */
 
 struct disk_stats {
 	char name[STATS_NAME];
+	const char *format, *aio; /* in use now: text that is never freed */
 	struct dir_stats read, write, flush, discard;
 	uint32_t in_flight;
 };

@@ -23,6 +23,7 @@ static void copy_dir(struct dir_stats *to, const struct blk_dir_stats *from)
 static void disk_stats(struct board *b, struct guest_stats *out)
 {
 	const struct conf *c = b->o.conf;
+	struct blk_info info;
 	struct blk_stats s;
 
 	for (unsigned i = 0; i < c->ndisks && i < STATS_MAX_DISKS; i++) {
@@ -30,6 +31,9 @@ static void disk_stats(struct board *b, struct guest_stats *out)
 
 		blk_stats_get(b->blks[i], &s);
 		snprintf(d->name, sizeof(d->name), "%.31s", c->disks[i].name);
+		blk_info(b->blks[i], &info);
+		d->format = info.format;
+		d->aio = info.aio;
 		copy_dir(&d->read, &s.op[BLK_READ]);
 		copy_dir(&d->write, &s.op[BLK_WRITE]);
 		copy_dir(&d->flush, &s.op[BLK_FLUSH]);

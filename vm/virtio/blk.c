@@ -241,6 +241,9 @@ static void blk_fill_config(struct virtio_blk *b, const struct blk_info *i)
 	put_le32(c + C_BLK_SIZE, i->block_size);
 	c[C_PHYS_EXP] = log2_of(ratio);
 	put_le16(c + C_MIN_IO, (uint16_t)(ratio ? ratio : 1));
+	/* whole clusters need nothing of what was there before */
+	if (i->cluster_size > i->block_size && i->block_size)
+		put_le32(c + C_OPT_IO, i->cluster_size / i->block_size);
 	c[C_WRITEBACK] = 1;
 	b->v.config_wmask[C_WRITEBACK] = 1;
 	put_le16(c + C_NUM_QUEUES, (uint16_t)b->nqueues);

@@ -146,11 +146,25 @@ START_TEST (config_describes_the_disk) {
 	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 20, 4), 512);
 	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 24, 1), 3);
 	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 26, 2), 8);
+	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 28, 4), 0);
 	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 34, 2), 1);
 	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 44, 4), 8);
 	ck_assert_uint_eq(vd_offered(&vd) & 0xffffff,
 		F(SEG_MAX) | F(BLK_SIZE) | F(FLUSH) | F(TOPOLOGY) |
 			F(CONFIG_WCE) | F(DISCARD) | F(WRITE_ZEROES));
+	stop();
+}
+END_TEST
+
+START_TEST (clusters_of_the_format_are_the_best_size) {
+	fake_init(&blk);
+	blk.info.cluster_size = 65536;
+	blk.info.discard_align = 65536;
+	make(1);
+	go(0);
+	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 26, 2), 8);
+	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 28, 4), 128);
+	ck_assert_uint_eq(mmio_in(&vd.r, vd.config + 44, 4), 128);
 	stop();
 }
 END_TEST
@@ -545,6 +559,7 @@ int main(void)
 		one_kick_takes_all_and_one_interrupt_answers_all };
 	const TTest *once[] = { header_data_and_status_may_be_cut_anywhere,
 		config_describes_the_disk,
+		clusters_of_the_format_are_the_best_size,
 		the_identity_is_the_serial_cut_to_20_bytes,
 		flush_goes_to_the_image,
 		writes_are_through_unless_the_driver_can_flush,
