@@ -212,7 +212,7 @@ static int repair(struct qcow2 *q, struct err *e)
 		"%s: not closed cleanly; its refcounts "
 		"are being repaired",
 		q->node.path);
-	rc = qcow2_check(&q->node, QCOW2_REPAIR_ALL, NULL, &found, e);
+	rc = qcow2_check(&q->node, QCOW2_REPAIR_COUNTS, NULL, &found, e);
 	if (rc < 0)
 		return rc;
 	left = found.corruptions + found.errors;

@@ -137,6 +137,9 @@ struct qcow2_check {
 enum qcow2_repair {
 	QCOW2_REPAIR_NONE = 0,
 	QCOW2_REPAIR_LEAKS = 1,
+	/* what a crash leaves: counts and COPIED flags. Nothing is dropped: an
+	 * image whose tables are damaged stays as it is */
+	QCOW2_REPAIR_COUNTS = 2,
 	QCOW2_REPAIR_ALL = 3
 };
 

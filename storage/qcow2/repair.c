@@ -209,7 +209,7 @@ int qrepair(struct qcheck *c, enum qcow2_repair how, struct err *e)
 		return r;
 	if (how == QCOW2_REPAIR_LEAKS)
 		r = repair_leaks(c, e);
-	else
+	else if (how != QCOW2_REPAIR_COUNTS || !c->damaged)
 		r = repair_all(c, e);
 	if (!r && c->r.corruptions)
 		qcheck_tell(c, "%" PRIu64 " errors could not be repaired",

@@ -654,6 +654,24 @@ START_TEST (repair_of_a_read_only_image_is_refused) {
 }
 END_TEST
 
+START_TEST (opening_a_dirty_image_drops_nothing) {
+	struct damage_map m;
+	struct node *file = image(&m, "cluster_size=4096,lazy_refcounts=on");
+	uint64_t wrong = UINT64_C(1) << 40 | COPIED;
+	struct err e = ERR_NONE;
+	struct node *n;
+
+	damage_put(file, 72, 8, 1);
+	damage_put(file, l2_at(&m), 8, wrong);
+	ck_assert_int_eq(qt_open(file, &(struct qcow2_opts){ 0 }, &n, &e),
+		-EINVAL);
+	ck_assert_err(e, EINVAL, "could not be repaired");
+	ck_assert_uint_eq(damage_get(file, l2_at(&m), 8), wrong);
+	ck_assert_uint_eq(damage_get(file, 72, 8), 1);
+	mend(file);
+}
+END_TEST
+
 START_TEST (an_image_in_use_goes_on_after_repair) {
 	struct damage_map m;
 	struct node *file = image(&m, "cluster_size=4096");
@@ -793,6 +811,7 @@ QT_SUITE("qcow2 repair", leaked_clusters_are_given_back,
 	a_snapshot_table_cut_off_is_mended, short_extra_data_is_filled_up,
 	broken_bitmaps_are_dropped, a_good_image_loses_its_corrupt_bit,
 	a_dirty_image_is_repaired_when_it_is_opened,
+	opening_a_dirty_image_drops_nothing,
 	an_image_in_use_goes_on_after_repair, a_check_can_be_stopped_anywhere,
 	what_cannot_be_read_is_no_damage,
 	repair_of_a_read_only_image_is_refused,
