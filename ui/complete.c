@@ -234,6 +234,8 @@ void complete_files(struct complete *c, const char *cwd, const char *word)
 	if (folder &&
 		asprintf(&path, "%s/%s", *word == '/' ? "" : cwd, folder) >= 0)
 		dir = opendir(path);
+	/* readdir_r() is no better with a DIR of one's own, and deprecated */
+	/* cppcheck-suppress readdirCalled */
 	while (dir && (d = readdir(dir)))
 		if (!strncmp(d->d_name, begin, strlen(begin)) &&
 			(*begin == '.' || *d->d_name != '.'))

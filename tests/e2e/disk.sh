@@ -572,8 +572,35 @@ raw_has_nothing_to_check() {
 		fails 1 "a raw image has no snapshots" disk snapshot create -f raw src.raw x
 }
 
+console_shows_stops_and_completes() {
+	command -v tmux >/dev/null || { echo "skip: no tmux"; return 77; }
+	big
+	local t="tmux -L gd-disk-$$ -f /dev/null" r=0
+	shows() { # TEXT
+		local end=$((SECONDS + 30))
+		until $t capture-pane -p | grep -qF -- "$1"; do
+			[ $SECONDS -lt $end ] || { echo "never shown: $1"; $t capture-pane -p | tail -3; return 1; }
+			sleep 0.1
+		done
+	}
+	$t new-session -d -x 100 -y 30 "TERM=screen LC_ALL=C.UTF-8 '$gd'; sleep 100"
+	shows NAME && $t send-keys : 'disk convert -c -f raw -O qco' Tab 'big.r' Tab &&
+		shows '-O qcow2 big.raw' && $t send-keys 'con.qcow2' Enter &&
+		shows '% disk convert -c -f raw' && shows '^C stops it' &&
+		$t send-keys C-c && shows 'con.qcow2 is removed' &&
+		[ ! -e con.qcow2 ] &&
+		$t send-keys : 'disk info -f raw big.raw' Enter &&
+		shows 'virtual size     3G' && $t send-keys q &&
+		$t send-keys : 'disk convert -c -f raw -O qcow2 big.raw con.qcow2' Enter &&
+		shows '^C stops it'
+	"$gd" server stop 2>err
+	grep -q 'at work for a console' err && "$gd" server stop --force && [ ! -e con.qcow2 ] || r=1
+	$t kill-server
+	return $r
+}
+
 cases=$(declare -F | awk '{ print $3 }' |
-	grep -vxE 'disk|fails|sound|same|json|is|big|on_a_terminal')
+	grep -vxE 'disk|fails|sound|same|json|is|big|on_a_terminal|shows')
 [ $# -gt 0 ] && cases=$(echo "$cases" | grep -E "$(IFS='|'; echo "$*")")
 for c in $cases; do
 	text=$($c 2>&1)
