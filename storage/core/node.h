@@ -37,7 +37,8 @@ struct node_ops {
 	 * Begin r. Never blocks. Ends with node_done(r), once, at any time:
 	 * from inside submit too. A protocol takes any offset and length and
 	 * writes past its end where it can grow; reads past the end give
-	 * zeros. r->flags: a node that cannot do FUA itself flushes.
+	 * zeros (of what a file lost behind our back: -EIO). r->flags: a node
+	 * that cannot do FUA itself flushes.
 	 */
 	void (*submit)(struct node *n, struct blk_req *r);
 

@@ -199,19 +199,26 @@ void file_io_written(struct file_io *io)
 
 /* Read and write. */
 
-/* The file ends within what is read: it shrank, or a format reads on. */
+/* The file ends within what is read: a format reads on, or it shrank, and then
+ * what is gone must not pass for zeros. */
 void file_read_eof(struct file_io *io)
 {
 	const struct blk_req *r = io->r;
 	struct file *f = io->f;
 	unsigned long long at = r->offset + io->pos;
+	/* less than a block: it never had it, see file_round() */
+	bool lost = at + FILE_BLOCK <= f->size;
 
-	if (at < f->size && !f->told_short) {
+	if (lost && !f->told_short) {
 		f->told_short = true;
 		log_msg(f->node.log, LOG_WARN,
 			"%s: the file has become shorter: byte %llu of %llu is "
-			"gone and reads as zero",
+			"gone, and reads of what it lost fail",
 			f->path, at, (unsigned long long)f->size);
+	}
+	if (lost) {
+		file_io_end(io, -EIO);
+		return;
 	}
 	iov_zero(r->iov, r->niov, io->pos, r->len - io->pos);
 	file_io_end(io, 0);

@@ -23,8 +23,11 @@ static int64_t file_seek_job(struct file_io *io)
 	off_t data = lseek(io->f->fd, from, SEEK_DATA), hole;
 
 	if (data < 0 && errno == ENXIO) { /* a hole up to the end */
-		io->flag = false;
-		io->arg[1] = UINT64_MAX;
+		off_t end = lseek(io->f->fd, 0, SEEK_END);
+
+		/* what a file lost is no hole: its read fails */
+		io->flag = end <= from;
+		io->arg[1] = end <= from ? UINT64_MAX : (uint64_t)end;
 		return 0;
 	}
 	if (data < 0)

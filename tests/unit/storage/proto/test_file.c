@@ -358,7 +358,7 @@ START_TEST (a_mounted_device_is_not_written_to) {
 }
 END_TEST
 
-START_TEST (a_file_that_shrank_is_told_once) {
+START_TEST (what_a_file_that_shrank_lost_cannot_be_read) {
 	struct blk_opts o = rig_opts(rig_file("a.img", MiB));
 	struct err e = ERR_NONE;
 	uint8_t buf[4096], *text;
@@ -371,9 +371,10 @@ START_TEST (a_file_that_shrank_is_told_once) {
 	ck_assert_int_eq(blk_open(&o, rig_loop, log, &b, &e), 0);
 	ck_assert_int_eq(truncate(o.path, 4096), 0);
 	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 0, buf, 4096), 0);
-	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 8192, buf, 4096), 0);
-	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 4096, buf, 4096), 0);
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 8192, buf, 4096), -EIO);
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 4096, buf, 4096), -EIO);
 	ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 8192, buf, 4096), 0);
+	ck_assert_int_eq(rig_do(b, BLK_READ, 0, 8192, buf, 4096), 0);
 	blk_close(b);
 	log_close(log);
 	ck_assert_int_eq(io_read_file(rig_path("log"), 8192, &text, &len, &e),
@@ -495,7 +496,8 @@ RIG_SUITE("storage/file", status_tells_data_holes_and_the_end,
 	sizes_that_cannot_be_are_refused, a_full_disk_leaves_the_size_as_it_was,
 	a_device_keeps_its_size,
 	writes_past_a_device_are_enospc_and_no_refusal_of_zeroes,
-	a_mounted_device_is_not_written_to, a_file_that_shrank_is_told_once,
+	a_mounted_device_is_not_written_to,
+	what_a_file_that_shrank_lost_cannot_be_read,
 	create_makes_a_file_that_only_its_owner_reads,
 	create_replaces_what_was_there, create_leaves_an_image_that_is_in_use,
 	create_says_what_is_in_its_way,
