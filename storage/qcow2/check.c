@@ -27,6 +27,10 @@ static void tell(struct qcheck *c, const char *kind, const char *fmt,
 		return;
 	c->told++;
 	vsnprintf(text, sizeof(text), fmt, ap);
+	/* names of the image are among it: a line stays a line */
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 	snprintf(line, sizeof(line), "%s%s", kind, text);
 	c->fns->tell(c->fns->arg, line);
 }

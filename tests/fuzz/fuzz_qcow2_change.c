@@ -24,8 +24,8 @@
 /* one program of one file: see `make fuzz` */
 #include "tests/unit/storage/memnode.c" // NOLINT(bugprone-suspicious-include)
 
-#define MOST   (512 * KiB) /* of the disk */
-#define BACK   (200 * KiB)
+#define MOST   (160 * KiB) /* of the disk */
+#define BACK   (60 * KiB)
 #define GROW   (32 * MiB) /* of the file */
 #define EVENTS 200u
 #define SNAPS  4u
@@ -93,7 +93,7 @@ static void make(struct run *r)
 	static const uint32_t clusters[] = { 512, 1024, 4096, 16384, 65536 };
 	uint8_t a = take(r), b = take(r);
 	struct qcow2_create o = {
-		.size = (1 + take(r)) * UINT64_C(1024),
+		.size = (1 + take(r)) * UINT64_C(512),
 		.cluster_size = clusters[a % ARRAY_LEN(clusters)],
 		.version = a & 8 ? 2 : 3,
 		.refcount_bits = 16,
@@ -105,7 +105,6 @@ static void make(struct run *r)
 	};
 	struct err e = ERR_NONE;
 
-	o.size += 512 * (b >> 4 & 1);
 	if (o.version == 3)
 		o.refcount_bits = 1u << (b % 7);
 	if (o.version == 2)
