@@ -141,6 +141,8 @@ static int shell_talk(struct client *c)
 	rl_readline_name = "guestdeck";
 	rl_attempted_completion_function = shell_complete;
 	rl_basic_word_break_characters = " \t";
+	rl_completer_quote_characters = "'\"";
+	rl_filename_quote_characters = " \t'\"\\"; /* as words_split() */
 	using_history();
 	read_history(history);
 	stifle_history(SHELL_HISTORY);
