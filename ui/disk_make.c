@@ -39,6 +39,20 @@ static int option_code(int r)
 	return r < 0 ? UI_OK : r;
 }
 
+/* Without a file only "-o help" makes sense. */
+static int create_help(const struct cmd_args *a, struct disk_io *io)
+{
+	enum blk_format format = BLK_RAW;
+	struct img_options o = { 0 };
+	int r = disk_opt_format(a, io, "-f", &format);
+
+	if (!r)
+		r = disk_opt_options(a, io, format, &o);
+	if (r)
+		return option_code(r);
+	return disk_wrong(io, "%s: name the file to make", a->verb->name);
+}
+
 int disk_create(const struct cmd_args *a, struct disk_io *io)
 {
 	struct img_create c = {
@@ -47,8 +61,11 @@ int disk_create(const struct cmd_args *a, struct disk_io *io)
 	};
 	struct err e = ERR_NONE;
 	struct img_ref ref;
-	int r = disk_ref(a, io, 0, "-f", &ref);
+	int r;
 
+	if (!a->noperands)
+		return create_help(a, io);
+	r = disk_ref(a, io, 0, "-f", &ref);
 	if (r)
 		return r;
 	c.path = ref.path;

@@ -257,6 +257,15 @@ static int commit_find(struct commit *m, const struct img_ref *ref,
 	if (m->chain.nlayers < 2)
 		return err_set(e, EINVAL,
 			"%s: has no backing file to commit to", ref->path);
+	/* what a guest may have written is no place to take a name from that
+	 * is then written to */
+	if (ref->format == BLK_AUTO)
+		return err_set(e, EINVAL,
+			"%s: names %s as its backing file, which is not "
+			"written to on a guess: if it is yours say that its "
+			"format is %s (-f)",
+			ref->path, m->chain.layers[0].backing_file,
+			m->chain.layers[0].format);
 	m->base = 1;
 	if (!base)
 		return 0;

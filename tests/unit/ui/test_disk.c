@@ -302,6 +302,10 @@ START_TEST (errors_go_to_standard_error_alone) {
 	run(UI_USAGE, "disk bench -d 2000 %s", at("a.raw"));
 	run(UI_OK, "disk create -f qcow2 -o help %s", at("b.raw"));
 	ck_assert_ptr_nonnull(strstr(h.out, "cluster_size"));
+	run(UI_OK, "disk create -f qcow2 -o help");
+	ck_assert_ptr_nonnull(strstr(h.out, "cluster_size"));
+	run(UI_USAGE, "disk create -f qcow2");
+	ck_assert_ptr_nonnull(strstr(h.err, "name the file to make"));
 	ck_assert_int_eq(access(at("b.raw"), F_OK), -1);
 	end();
 }

@@ -236,6 +236,10 @@ START_TEST (commit_says_when_there_is_nothing_to_commit_to) {
 	ck_assert_int_eq(img_commit(&ref, NULL, false, NULL, &e), -EINVAL);
 	ck_assert_err(e, EINVAL, "no backing file to commit to");
 	top = img_ref(img_overlay("top.qcow2", ref.path));
+	top.format = BLK_AUTO;
+	ck_assert_int_eq(img_commit(&top, NULL, false, NULL, &e), -EINVAL);
+	ck_assert_err(e, EINVAL, "not written to on a guess");
+	top.format = BLK_QCOW2;
 	img_raw("r.raw", 1);
 	ck_assert_int_eq(img_commit(&top, img_path("r.raw"), false, NULL, &e),
 		-EINVAL);
