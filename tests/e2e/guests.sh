@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-$PWD/build}
 export GUESTDECK=${GUESTDECK:-$BUILD/guestdeck}
 export CONTENT=$BUILD/e2e
-all="screen main life boot console"
+all="screen main life disks boot console"
 
 tests/e2e/mkguest "$CONTENT" || exit 1
 out=$(mktemp -d)

@@ -281,12 +281,50 @@ def folder_as_disk_is_named():
     start_fails("dirdisk", linux(more="[disk d]\npath = %s\n" % RUN), RUN)
 
 
-def qcow2_is_refused_in_words():
-    path = RUN + "/q.qcow2"
-    subprocess.check_call(["qemu-img", "create", "-q", "-f", "qcow2", path,
-                           "8M"])
-    start_fails("qcow", linux(more="[disk d]\npath = %s\nformat = qcow2\n" %
-                              path), path, "qcow2")
+def qcow2(name, *options):
+    path = "%s/%s.qcow2" % (RUN, name)
+    subprocess.check_call(["qemu-img", "create", "-q", "-f", "qcow2",
+                           *options, path, "8M"])
+    return path
+
+
+def image_fails(name, path, *says, fmt="qcow2"):
+    start_fails(name, linux(more="[disk d]\npath = %s\nformat = %s\n" %
+                            (path, fmt)), path, *says)
+
+
+def missing_backing_file_is_named():
+    path = qcow2("orphan", "-u", "-b", "gone.raw", "-F", "raw")
+    image_fails("orphan", path, RUN + "/gone.raw", "No such file")
+
+
+def backing_files_in_a_circle_are_refused():
+    path = qcow2("circle", "-u", "-b", "circle2.qcow2", "-F", "qcow2")
+    qcow2("circle2", "-u", "-b", "circle.qcow2", "-F", "qcow2")
+    image_fails("circle", path, "circle", "disk rebase")
+
+
+def wrong_format_is_named():
+    path = disk("notqcow2", 1, seed=3)
+    image_fails("wrong", path, "not a qcow2 image", "format")
+
+
+def nbd_server_that_is_not_there_is_named():
+    image_fails("nonbd", "nbd+unix:///?socket=%s/no.sock" % RUN,
+                "NBD server", "is the server running", fmt="raw")
+
+
+def image_in_use_by_qemu_is_refused():
+    path = qcow2("busy")
+    other = subprocess.Popen(["qemu-io", "-f", "qcow2", path],
+                             stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL)
+    try:
+        until("qemu-io to have it open", 20, lambda: subprocess.run(
+            ["qemu-img", "info", path], capture_output=True).returncode)
+        image_fails("busy", path, "in use", "stop that first")
+    finally:
+        other.communicate(b"quit\n", 20)
 
 
 def interface_that_is_no_tap_is_named():
@@ -454,7 +492,9 @@ main([reboots_ten_times_by_itself, two_guests_run_at_once,
       big_guest_ends, tap_carries_packets, missing_kernel_is_named,
       damaged_kernel_is_named, missing_initrd_is_named,
       too_big_initrd_is_named, missing_disk_is_named,
-      folder_as_disk_is_named, qcow2_is_refused_in_words,
+      folder_as_disk_is_named, missing_backing_file_is_named,
+      backing_files_in_a_circle_are_refused, wrong_format_is_named,
+      nbd_server_that_is_not_there_is_named, image_in_use_by_qemu_is_refused,
       interface_that_is_no_tap_is_named, damaged_image_gives_no_boot_but_no_harm,
       unknown_key_names_the_nearest, usage_errors_are_two,
       without_rights_to_kvm_the_mend_is_told,
