@@ -341,6 +341,88 @@ START_TEST (snapshots_outlive_emptying) {
 }
 END_TEST
 
+/* --- data files ----------------------------------------------------------- */
+
+struct open_call {
+	struct node *file, *data, *n;
+	struct err e;
+};
+
+static int open_fn(void *arg)
+{
+	struct open_call *c = arg;
+	struct qcow2_opts o = { 0 };
+	int r = qcow2_open(c->file, &o, &c->n, &c->e);
+
+	if (r)
+		return r;
+	qcow2_set_data(c->n, c->data);
+	return qcow2_activate(c->n, &c->e);
+}
+
+static struct node *with_data(struct node *file, struct node *data)
+{
+	struct open_call c = { .file = file, .data = data };
+	int r = qt_run(open_fn, &c);
+
+	ck_assert_msg(!r, "%s", c.e.msg);
+	return c.n;
+}
+
+/* qemu-img finds nothing; a raw data file is the disk itself. */
+static void sound_data(struct node *n, struct node *file, struct node *data,
+	bool raw)
+{
+	uint64_t size = qcow2_of(n)->h.size, len;
+	uint8_t *buf = malloc(size + 1), *p = memnode_bytes(data, &len);
+
+	ck_assert_int_eq(qt_io(n, BLK_FLUSH, 0, 0, NULL, 0), 0);
+	memnode_save(data, rig_path("data"));
+	qt_check(file);
+	ck_assert_uint_eq(len, size);
+	ck_assert_int_eq(qt_io(n, BLK_READ, 0, 0, buf, size), 0);
+	ck_assert(!raw || !memcmp(buf, p, size));
+	free(buf);
+}
+
+START_TEST (a_data_file_is_as_long_as_the_disk) {
+	for (int raw = 0; raw < 2; raw++) {
+		struct qcow2_create o = { .size = 1 * MiB,
+			.cluster_size = 4096,
+			.data_file = "data",
+			.data_file_raw = raw };
+		struct node *file = qt_mem(), *data = qt_mem(), *n;
+		struct err e = ERR_NONE;
+
+		ck_assert_int_eq(qt_create(file, data, &o, &e), 0);
+		n = with_data(file, data);
+		put(n, 0, 1 * MiB, 1);
+		sound_data(n, file, data, raw);
+		resize(n, 3 * MiB, QCOW2_PREALLOC_OFF);
+		sound_data(n, file, data, raw);
+		ck_assert(has(n, 0, 1 * MiB, 1));
+		ck_assert(has(n, 1 * MiB, 2 * MiB, 0));
+		put(n, 2 * MiB, 64 * KiB, 2);
+		sound_data(n, file, data, raw);
+		resize(n, 512 * KiB, QCOW2_PREALLOC_OFF);
+		sound_data(n, file, data, raw);
+		ck_assert(has(n, 0, 512 * KiB, 1));
+		resize(n, 4 * MiB, QCOW2_PREALLOC_METADATA);
+		sound_data(n, file, data, raw);
+		ck_assert(has(n, 512 * KiB, 3584 * KiB, 0));
+		ck_assert_int_eq(qt_close(n), 0);
+
+		n = with_data(file, data);
+		empty(n);
+		ck_assert(has(n, 0, 4 * MiB, 0));
+		sound_data(n, file, data, raw);
+		put(n, 4096, 8192, 3);
+		sound_data(n, file, data, raw);
+		ck_assert_int_eq(qt_close(n), 0);
+	}
+}
+END_TEST
+
 /* --- power loss ----------------------------------------------------------- */
 
 struct outcome {
@@ -418,4 +500,5 @@ QT_SUITE("qcow2 resize", what_is_new_reads_as_zeros,
 	preallocated_clusters_have_places, snapshots_keep_their_size,
 	what_cannot_be_is_refused, a_lack_of_space_leaves_the_size,
 	an_emptied_image_shows_what_backs_it, snapshots_outlive_emptying,
+	a_data_file_is_as_long_as_the_disk,
 	no_crash_shows_what_must_not_be_seen)
