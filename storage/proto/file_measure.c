@@ -135,22 +135,16 @@ static int file_measure_bdev(struct file *f)
 	return 0;
 }
 
-/* The guest's own image: whole blocks, and not none. */
+/* The guest's own image: whole blocks, and not none. What a file lacks of its
+ * last block reads as zeros, and is there once it was written to. */
 static int file_round(struct file *f, struct err *e)
 {
-	uint64_t bytes = f->size;
-
-	f->size = size_down(bytes, f->block_size);
+	f->size = f->bdev ? size_down(f->size, f->block_size)
+			  : size_up(f->size, f->block_size);
 	if (!f->size)
 		return err_set(e, EINVAL,
 			"%s: is empty: give it a size (truncate -s 10G)",
 			f->path);
-	if (f->size != bytes)
-		log_msg(f->node.log, LOG_WARN,
-			"%s: its size is no multiple of %u: the guest does "
-			"not see the last %llu bytes",
-			f->path, f->block_size,
-			(unsigned long long)(bytes - f->size));
 	return 0;
 }
 
