@@ -248,20 +248,46 @@ void rig_loopdev_end(const char *dev)
 			loopdevs[i][0] = 0;
 }
 
-bool rig_mount_4k(const char *name)
+static bool mount_on(const char *dev, const char *name, const char *type,
+	const char *options)
 {
-	const char *dev = rig_loopdev("ext4.img", 32 * MiB, 4096);
 	const char *dir = rig_path(name);
 	size_t i = 0;
 
-	if (!dev || mkdir(dir, 0700) ||
-		rig_sh("mkfs.ext4 -q -b 4096 -O ^has_journal %s", dev) ||
-		mount(dev, dir, "ext4", 0, NULL))
-		return false;
 	while (mounts[i][0])
 		ck_assert_uint_lt(++i, ARRAY_LEN(mounts));
+	if (mkdir(dir, 0700) || mount(dev, dir, type, 0, options))
+		return false;
 	strcpy(mounts[i], dir);
 	return true;
+}
+
+bool rig_mount_4k(const char *name)
+{
+	const char *dev = rig_loopdev("ext4.img", 32 * MiB, 4096);
+
+	return dev && !rig_sh("mkfs.ext4 -q -b 4096 -O ^has_journal %s", dev) &&
+	       mount_on(dev, name, "ext4", NULL);
+}
+
+bool rig_mount_tmpfs(const char *name, uint64_t bytes)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "size=%llu",
+		(unsigned long long)bytes);
+	return mount_on("tmpfs", name, "tmpfs", options);
+}
+
+void rig_umount(const char *name)
+{
+	const char *dir = rig_path(name);
+
+	for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+		if (!strcmp(mounts[i], dir))
+			mounts[i][0] = 0;
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
 }
 
 bool rig_has_direct(void)

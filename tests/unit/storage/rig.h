@@ -88,6 +88,13 @@ void rig_loopdev_end(const char *dev);
  */
 bool rig_mount_4k(const char *name);
 
+/*
+ * A tmpfs of bytes on folder name, until rig_umount() or the end of the test.
+ * False: not to be had.
+ */
+bool rig_mount_tmpfs(const char *name, uint64_t bytes);
+void rig_umount(const char *name);
+
 /* Is a program in the path? */
 bool rig_has(const char *tool);
 
