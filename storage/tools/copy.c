@@ -13,8 +13,10 @@
 
 #include "storage/tools/tools.h"
 
-#define COPY_ALIGN    4096u
-#define COPY_ZERO_MAX (UINT64_C(256) << 20) /* zeroed by one request */
+#define COPY_ALIGN         4096u
+#define COPY_INTO_CHUNK    (1 * MiB)
+#define COPY_INTO_PARALLEL 4
+#define COPY_ZERO_MAX      (UINT64_C(256) << 20) /* zeroed by one request */
 
 struct copy_fiber {
 	struct copy *c;
@@ -298,4 +300,34 @@ int copy_run(struct copy *c)
 	ctx_buffer_del(c->t->ctx, mem);
 	free(mem);
 	return c->err;
+}
+
+static int copy_into_fiber(void *arg)
+{
+	struct copy *c = arg;
+	int r = copy_run(c);
+
+	return r ? r : tool_rw(c->dst, BLK_FLUSH, 0, 0, 0, NULL);
+}
+
+int copy_into(struct copy *c, const char *path, struct err *e)
+{
+	struct blk_info info;
+	int r;
+
+	blk_info(c->dst, &info);
+	c->piece = info.cluster_size ? info.cluster_size : COPY_ALIGN;
+	c->chunk = c->piece > COPY_INTO_CHUNK ? c->piece : COPY_INTO_CHUNK;
+	c->parallel = COPY_INTO_PARALLEL;
+	c->t->total = c->size;
+	c->t->done = 0;
+	r = tool_run(c->t, copy_into_fiber, c);
+	if (r == -ECANCELED)
+		return err_set(e, ECANCELED, "%s: stopped: it reads as before",
+			path);
+	if (r && c->read_failed)
+		return err_sys(e, -r, "%s: cannot read what it needs", path);
+	if (r)
+		return err_sys(e, -r, "%s: cannot copy into it", path);
+	return 0;
 }

@@ -156,4 +156,11 @@ struct copy {
  * read_failed says whose). */
 int copy_run(struct copy *c);
 
+/*
+ * Not in a fiber, for an image that is there: with pieces as dst has them,
+ * told and stopped by the tool's job, flushed. path is dst's. 0 or -errno with
+ * e filled.
+ */
+int copy_into(struct copy *c, const char *path, struct err *e);
+
 #endif
