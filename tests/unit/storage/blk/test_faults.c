@@ -588,6 +588,43 @@ START_TEST (a_device_without_room_fails_direct_writes_until_there_is_some) {
 }
 END_TEST
 
+/* The same under a format, whose tables must have their room. */
+START_TEST (an_image_on_a_device_without_room_stays_sound_and_goes_on) {
+	const char *dev = thin_device(4 * MiB, SIZE);
+	struct img_create o = { .format = BLK_QCOW2, .force = true };
+	struct err e = ERR_NONE;
+	struct disk *d;
+	unsigned i = 0;
+	int r = 0;
+
+	if (!dev)
+		return;
+	d = disk_new(dev);
+	o.path = d->path;
+	o.options.size = SIZE;
+	o.options.has_size = true;
+	ck_assert_msg(!img_create(&o, NULL, &e), "%s", e.msg);
+	take_room("fs/filler", MiB);
+	disk_open(d, BLK_QCOW2, BLK_AIO_AUTO, BLK_NONE);
+	for (; !r && i < BLOCKS; i++)
+		r = disk_write(d, i, (uint8_t)(i + 1));
+	ck_assert(r == -EIO || r == -ENOSPC);
+	disk_has(d);
+	ck_assert_int_eq(disk_flush(d), 0);
+	disk_sound(d);
+	ck_assert_int_eq(unlink(rig_path("fs/filler")), 0);
+	ck_assert_int_eq(disk_write(d, i - 1, 77), 0);
+	ck_assert_int_eq(disk_write(d, i, 78), 0);
+	ck_assert_int_eq(disk_flush(d), 0);
+	disk_end(d, 0);
+	disk_sound(d);
+	disk_open(d, BLK_QCOW2, BLK_AIO_AUTO, BLK_NONE);
+	disk_has(d);
+	disk_end(d, 0);
+	thin_end(d);
+}
+END_TEST
+
 /* What the kernel took and could not write is lost: no flush hides that. */
 START_TEST (a_flush_that_failed_in_the_page_cache_fails_until_opened_anew) {
 	const char *dev = thin_device(4 * MiB, SIZE);
@@ -809,6 +846,7 @@ RIG_SUITE("storage/faults", a_full_file_system_fails_writes_until_there_is_room,
 	read_errors_of_a_backing_file_reach_the_request,
 	an_image_whose_file_was_cut_reads_right_or_fails,
 	a_device_without_room_fails_direct_writes_until_there_is_some,
+	an_image_on_a_device_without_room_stays_sound_and_goes_on,
 	a_flush_that_failed_in_the_page_cache_fails_until_opened_anew,
 	read_errors_of_a_device_reach_the_request,
 	nonsense_in_an_l2_table_fails_what_uses_it_and_marks_the_image,
