@@ -2,11 +2,6 @@
 /* rebase: another backing file for an image, which goes on to read the same. */
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "vm/base/sizes.h"
 
 #include "storage/blk/chain.h"
 #include "storage/qcow2/qcow2.h"
