@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
@@ -67,8 +68,11 @@ END_TEST
 
 static void small_vhdx(struct vx *v)
 {
-	imp_raw("raw", SMALL_SIZE, 5);
-	imp_convert("raw", "vhdx", "block_size=1M,log_size=1M", "a.vhdx");
+	if (access(rig_path("a.vhdx"), R_OK) < 0) { /* once a test */
+		imp_raw("raw", SMALL_SIZE, 5);
+		imp_convert("raw", "vhdx", "block_size=1M,log_size=1M",
+			"a.vhdx");
+	}
 	vx_load(v, "a.vhdx");
 }
 
