@@ -231,6 +231,15 @@ static uint8_t log2_of(uint32_t v)
 	return v ? (uint8_t)(31 - __builtin_clz(v)) : 0;
 }
 
+/* A format gives back whole clusters: less is not worth a guest's asking. */
+static uint32_t discard_sectors(const struct blk_info *i)
+{
+	uint32_t align = i->discard_align > i->cluster_size ? i->discard_align
+							    : i->cluster_size;
+
+	return align > VBLK_SECTOR ? align / VBLK_SECTOR : 1;
+}
+
 static void blk_fill_config(struct virtio_blk *b, const struct blk_info *i)
 {
 	uint8_t *c = b->v.config;
@@ -249,9 +258,7 @@ static void blk_fill_config(struct virtio_blk *b, const struct blk_info *i)
 	put_le16(c + C_NUM_QUEUES, (uint16_t)b->nqueues);
 	put_le32(c + C_DISCARD_MAX, VBLK_MAX_SECTORS);
 	put_le32(c + C_DISCARD_SEGS, VBLK_RANGES);
-	put_le32(c + C_DISCARD_ALIGN, i->discard_align > VBLK_SECTOR
-					      ? i->discard_align / VBLK_SECTOR
-					      : 1);
+	put_le32(c + C_DISCARD_ALIGN, discard_sectors(i));
 	put_le32(c + C_ZEROES_MAX, VBLK_MAX_SECTORS);
 	put_le32(c + C_ZEROES_SEGS, 1);
 	c[C_ZEROES_UNMAP] = i->can_discard;
