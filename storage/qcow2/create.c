@@ -272,6 +272,25 @@ static int clear_old(struct creation *c)
 	return rc;
 }
 
+/*
+ * What metadata will be written to gets its room in a new file now: a lack of
+ * it fails the creation, not a flush later on. Where there is no such call it
+ * does without.
+ */
+static int reserve_tables(struct creation *c)
+{
+	const struct qlayout *l = &c->l;
+	int rc;
+
+	if (!c->fresh)
+		return 0;
+	rc = node_zero(c->file, l->block, l->blocks * l->cluster, 0);
+	if (!rc && l->l1_entries)
+		rc = node_zero(c->file, l->l1, size_up(l->l1_entries * 8, 4096),
+			0);
+	return rc == -ENOTSUP ? 0 : rc;
+}
+
 static int write_tables(struct creation *c)
 {
 	const struct qlayout *l = &c->l;
@@ -338,6 +357,8 @@ static int create(struct creation *c, struct err *e)
 	struct qheader h;
 	int rc = clear_old(c);
 
+	if (!rc)
+		rc = reserve_tables(c);
 	if (!rc)
 		rc = write_tables(c);
 	if (rc < 0)

@@ -184,25 +184,12 @@ int qmap_write_l1(struct qcow2 *q)
 /* --- L2 tables that may be changed --- */
 
 /*
- * Zeros for the table at host. In room that was never used only its end is
- * written, so that the file is long enough for the whole of it.
+ * Zeros for the table at host. All of it gets its room on the disk now: a
+ * lack of it fails the write that needs the table, not a flush later on.
  */
 static int qmap_write_empty(struct qcow2 *q, uint64_t host)
 {
-	uint64_t len = q->cluster_size;
-	uint8_t *buf;
-	int r;
-
-	if (qalloc_is_fresh(q, host, len)) {
-		host += len - q->l2.slice_bytes;
-		len = q->l2.slice_bytes;
-	}
-	buf = calloc(1, len);
-	if (!buf)
-		return -ENOMEM;
-	r = node_write(q->file, host, buf, len, 0);
-	free(buf);
-	return r;
+	return node_zero(q->file, host, q->cluster_size, 0);
 }
 
 /* Copy the table at from, as it is in memory where it is there. */

@@ -544,10 +544,12 @@ static int no_table(void *arg)
 	(void)arg;
 	fiber_lock_take(&q->meta);
 	memnode_fail(file, BLK_WRITE, 0, ENOSPC);
+	memnode_fail(file, BLK_WRITE_ZEROES, 0, ENOSPC);
 	ck_assert_int_eq(qmap_l2_for_write(q, 2 * C, &s, &index), -ENOSPC);
 	ck_assert_uint_eq(q->l1[0], was);
 	ck_assert(!q->l1_any_dirty);
 	memnode_fail(file, BLK_WRITE, 0, 0);
+	memnode_fail(file, BLK_WRITE_ZEROES, 0, 0);
 	ck_assert_int_eq(qmap_l2_for_write(q, 2 * C, &s, &index), 0);
 	qcache_put(&q->l2, s);
 	ck_assert_int_eq(qcommit_all(q), 0);
