@@ -169,6 +169,16 @@ def show_tells_format_cache_and_aio():
         check(words in text, "no '%s' in: %s", words, text)
 
 
+def guest_knows_the_clusters():
+    g, _, _ = fixtures.get(formats)
+    block = os.stat(DIRECT + "/plain.raw").st_blksize
+    for dev, size, grain in (("vda", 65536, 65536), ("vdc", 131072, 131072),
+                             ("vdd", 0, block)):
+        got = g.sh("cd /sys/block/%s/queue; cat optimal_io_size "
+                   "discard_granularity" % dev).split()
+        check(got == [str(size), str(grain)], "%s: %s", dev, got)
+
+
 def discard_gives_qcow2_space_back():
     g, _, _ = fixtures.get(formats)
     path = RUN + "/through.qcow2"
@@ -183,6 +193,13 @@ def discard_gives_qcow2_space_back():
     check(before - after >= 11 * MIB, "%d bytes before, %d after", before,
           after)
     g.sh("cmp -n %d /dev/zero /dev/vdc 0 %d" % (12 * MIB, 8 * MIB), 60)
+
+
+def trim_of_a_sata_disk_hides_what_backs_it():
+    g, _, filled = fixtures.get(formats)
+    filled.add("trim")
+    g.sh("blkdiscard -o %d -l %d /dev/sda" % (8 * MIB, 4 * MIB))
+    g.sh("cmp -n %d /dev/zero /dev/sda 0 %d" % (4 * MIB, 8 * MIB), 60)
 
 
 def images_are_what_the_guest_wrote():
@@ -202,6 +219,10 @@ def images_are_what_the_guest_wrote():
         fill(want, 41, 16 * MIB)
         if i in filled:
             fill(want, 51 + i, 5 * MIB)
+        if i == 4 and "trim" in filled:
+            with open(want, "r+b") as f:
+                f.seek(8 * MIB)
+                f.write(bytes(4 * MIB))
         same(path, want)
     now = [digest(RUN + "/base.raw"), digest(DIRECT + "/packed.qcow2")]
     check(now == was, "a base has changed")
@@ -355,7 +376,8 @@ def server_killed_in_the_middle_of_writes_loses_nothing_synced():
 
 main([overlay_shows_what_backs_it, compressed_base_is_read_with_cache_none,
       qcow2_takes_writes, show_tells_format_cache_and_aio,
-      discard_gives_qcow2_space_back, images_are_what_the_guest_wrote,
+      guest_knows_the_clusters, discard_gives_qcow2_space_back,
+      trim_of_a_sata_disk_hides_what_backs_it, images_are_what_the_guest_wrote,
       limits_hold_and_a_group_shares_them, nbd_server_may_go_and_come_back,
       full_host_costs_no_image,
       kill_in_the_middle_of_writes_loses_nothing_synced,
