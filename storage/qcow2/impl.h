@@ -190,12 +190,12 @@ struct qcow2 {
 
 	struct fiber_lock meta;
 	bool keep_zeroes; /* see qcow2_keep_zeroes() */
-	bool corrupt; /* found so: no writes any more */
-	bool written; /* autoclear bits are cleared, dirty is set */
+	bool corrupt;     /* found so: no writes any more */
+	bool written;     /* autoclear bits are cleared, dirty is set */
 	bool active;
 	bool marking;              /* a fiber writes the corrupt bit */
 	struct fiber_queue marked; /* waits for that */
-	struct list inflight; /* struct qinflight */
+	struct list inflight;      /* struct qinflight */
 
 	/* map.c */
 	uint64_t *l1;      /* host order, h.l1_entries */
@@ -234,7 +234,7 @@ struct qcow2 {
 
 	/* snapshot.c */
 	struct qsnap *snaps;
-	uint32_t nsnaps; /* = h.nsnapshots, but in a damaged image */
+	uint32_t nsnaps;      /* = h.nsnapshots, but in a damaged image */
 	uint64_t snaps_bytes; /* of the table in the image */
 };
 
