@@ -17,8 +17,7 @@ int throttle_open(struct node *child, const char *group,
 	const struct blk_throttle *t, struct node **out, struct err *e);
 
 /* Change them for all of the group, at once. NULL = none. */
-int throttle_set(struct node *n, const struct blk_throttle *t,
-	struct err *e);
+int throttle_set(struct node *n, const struct blk_throttle *t, struct err *e);
 
 /*
  * From on to off all that waits or comes passes at once (and is not
