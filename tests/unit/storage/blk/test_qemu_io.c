@@ -48,9 +48,8 @@ struct course {
 	uint8_t *noise, *buf;
 	bool has[SNAPSHOTS];
 	uint64_t snap_size[SNAPSHOTS];
-	uint8_t *snap[SNAPSHOTS][IMGS];
-	unsigned compressions;
-	FILE *script; /* for qemu-io */
+	uint8_t *snaps; /* of each snapshot and image, max_size */
+	FILE *script;   /* for qemu-io */
 };
 
 /* --- dice --- */
@@ -169,7 +168,7 @@ static void make_theirs(const struct course *c)
 static void make_chain(struct course *c)
 {
 	uint64_t mid_len = size_down(c->base_len * 3 / 4, 512);
-	uint64_t part = size_down(mid_len / 5, 512);
+	uint64_t part = size_down(mid_len / 5, 512), zeros = 3 * part;
 	uint8_t *content = c->model[IMG_RAW];
 	const char *base = rig_file("base.raw", c->base_len);
 
@@ -181,10 +180,10 @@ static void make_chain(struct course *c)
 	must("qemu-io -f qcow2 -c 'write -q -P 3 %llu %llu' "
 	     "-c 'write -q -z %llu %llu' mid.qcow2",
 		(unsigned long long)part, (unsigned long long)part,
-		(unsigned long long)(3 * part), (unsigned long long)part);
+		(unsigned long long)zeros, (unsigned long long)part);
 	memcpy(content, c->buf, mid_len);
 	memset(content + part, 3, part);
-	memset(content + 3 * part, 0, part);
+	memset(content + zeros, 0, part);
 	if (c->size < mid_len)
 		memset(content + c->size, 0, mid_len - c->size);
 }
@@ -198,8 +197,9 @@ static void course_begin(struct course *c)
 	}
 	c->maybe = calloc(c->max_size / 512, sizeof(*c->maybe));
 	c->noise = malloc(NOISE);
+	c->snaps = calloc((size_t)SNAPSHOTS * IMGS, c->max_size);
 	c->buf = malloc(c->max_size);
-	ck_assert(c->maybe && c->noise && c->buf);
+	ck_assert(c->maybe && c->noise && c->buf && c->snaps);
 	if (c->base_len)
 		make_chain(c);
 	make_ours(c);
@@ -210,21 +210,17 @@ static void course_begin(struct course *c)
 	memcpy(c->model[IMG_THEIRS], c->model[IMG_RAW], c->max_size);
 }
 
-static void snap_forget(struct course *c, unsigned s)
+/* What image i had when snapshot s was made. */
+static uint8_t *snap_model(const struct course *c, unsigned s, int i)
 {
-	for (int i = 0; i < IMGS; i++) {
-		free(c->snap[s][i]);
-		c->snap[s][i] = NULL;
-	}
-	c->has[s] = false;
+	return c->snaps + (s * IMGS + (unsigned)i) * c->max_size;
 }
 
 static void course_end(struct course *c)
 {
-	for (unsigned s = 0; s < SNAPSHOTS; s++)
-		snap_forget(c, s);
 	for (int i = 0; i < IMGS; i++)
 		free(c->model[i]);
+	free(c->snaps);
 	free(c->maybe);
 	free(c->noise);
 	free(c->buf);
@@ -441,11 +437,8 @@ static void snap_create(struct course *c, unsigned s, const char *name)
 	ck_assert_msg(!img_snapshot_create(&ref, name, &e), "%s", e.msg);
 	must("qemu-img snapshot -c %s %s", name, img_file[img_of_them(c)]);
 	must("cp %s disk.%s", img_file[IMG_RAW], name);
-	for (int i = 0; i < IMGS; i++) {
-		c->snap[s][i] = malloc(c->size);
-		ck_assert_ptr_nonnull(c->snap[s][i]);
-		memcpy(c->snap[s][i], c->model[i], c->size);
-	}
+	for (int i = 0; i < IMGS; i++)
+		memcpy(snap_model(c, s, i), c->model[i], c->size);
 	c->snap_size[s] = c->size;
 	c->has[s] = true;
 }
@@ -460,7 +453,7 @@ static void snap_revert(struct course *c, unsigned s, const char *name)
 	must("cp disk.%s %s", name, img_file[IMG_RAW]);
 	c->size = c->snap_size[s];
 	for (int i = 0; i < IMGS; i++)
-		memcpy(c->model[i], c->snap[s][i], c->size);
+		memcpy(c->model[i], snap_model(c, s, i), c->size);
 }
 
 static void snap_delete(struct course *c, unsigned s, const char *name)
@@ -471,7 +464,7 @@ static void snap_delete(struct course *c, unsigned s, const char *name)
 	ck_assert_msg(!img_snapshot_delete(&ref, name, &e), "%s", e.msg);
 	must("qemu-img snapshot -d %s %s", name, img_file[img_of_them(c)]);
 	must("rm disk.%s", name);
-	snap_forget(c, s);
+	c->has[s] = false;
 }
 
 static void change_snapshots(struct course *c)
@@ -540,9 +533,7 @@ static void change_compress(struct course *c)
 	     "mv new.qcow2 %s",
 		c->options, c->base_len ? "-B mid.qcow2 -F qcow2" : "",
 		img_file[them], img_file[them]);
-	for (unsigned s = 0; s < SNAPSHOTS; s++)
-		snap_forget(c, s);
-	c->compressions++;
+	memset(c->has, 0, sizeof(c->has));
 }
 
 static void change(struct course *c)

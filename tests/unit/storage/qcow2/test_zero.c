@@ -306,7 +306,7 @@ START_TEST (a_failed_table_leaves_what_was) {
 	struct inner in;
 
 	inner_begin(&in, &o, NULL, backing);
-	memnode_fail_once(in.file, BLK_WRITE, 0, ENOSPC);
+	memnode_fail_once(in.file, BLK_WRITE_ZEROES, 0, ENOSPC);
 	ck_assert_int_eq(zero(&in, 0, 0, CLUSTER), -ENOSPC);
 	ck_assert(!inner_is_zero(&in, 0, CLUSTER));
 	ck_assert_int_eq(zero(&in, 0, 0, CLUSTER), 0);
