@@ -228,6 +228,12 @@ void blk_wait(struct blk *b);
 void blk_drain(struct blk *b);
 
 /*
+ * The guest is to go off whatever comes: what waits for a server that is gone
+ * ends with -EIO now and from here on. Thread: the loop's.
+ */
+void blk_give_up(struct blk *b);
+
+/*
  * One request made and waited for; extent as in struct blk_req. Its error.
  * Thread: as blk_wait().
  */

@@ -306,6 +306,20 @@ void blk_drain(struct blk *b)
 		throttle_drain(b->throttle, false);
 }
 
+void blk_give_up(struct blk *b)
+{
+	struct chain *ch = blk_chain(b);
+
+	for (unsigned i = 0; i < chain_layers(ch); i++) {
+		const struct chain_layer *l = chain_layer(ch, i);
+
+		node_give_up(l->node);
+		if (l->file && l->file != l->node && !l->node->ops->give_up)
+			node_give_up(l->file);
+	}
+	ctx_kick(b->ctx);
+}
+
 /* One request, waited for. */
 
 struct blk_once {

@@ -51,6 +51,10 @@ struct node_ops {
 	 */
 	int (*resize)(struct node *n, uint64_t size, enum node_prealloc how,
 		struct err *e);
+
+	/* From now on hold no request for a server that is gone: they end
+	 * with -EIO. NULL = holds none. */
+	void (*give_up)(struct node *n);
 };
 
 /* The head of every node; the node fills it in its open. */
@@ -64,6 +68,13 @@ struct node {
 
 /* r is complete with err (0 or -errno). The only way to complete one. */
 void node_done(struct blk_req *r, int err);
+
+/* NULL is fine. */
+static inline void node_give_up(struct node *n)
+{
+	if (n && n->ops->give_up)
+		n->ops->give_up(n);
+}
 
 static inline void node_submit(struct node *n, struct blk_req *r)
 {

@@ -73,11 +73,21 @@ static void nbd_info(const struct node *n, struct blk_info *out)
 	};
 }
 
+/* See node.h: what waits has waited long enough. */
+static void nbd_give_up(struct node *n)
+{
+	struct nbd *nbd = container_of(n, struct nbd, node);
+
+	nbd->params.hold_ms = 0;
+	nbd_conns_hold_over(nbd);
+}
+
 static const struct node_ops nbd_ops = {
 	.name = "nbd",
 	.close = nbd_node_close,
 	.submit = nbd_submit,
 	.info = nbd_info,
+	.give_up = nbd_give_up,
 };
 
 static struct nbd *nbd_new(const struct proto_open *o,

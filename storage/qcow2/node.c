@@ -128,10 +128,21 @@ static int qcow2_close(struct node *n)
 	return rc;
 }
 
+/* The backing file's own layer is told too, see blk_give_up(). */
+static void qcow2_give_up(struct node *n)
+{
+	struct qcow2 *q = qcow2_of(n);
+
+	node_give_up(q->file);
+	if (q->data != q->file)
+		node_give_up(q->data);
+}
+
 const struct node_ops qcow2_ops = {
 	.name = "qcow2",
 	.close = qcow2_close,
 	.submit = qcow2_submit,
 	.info = qcow2_node_info,
 	.resize = qcow2_node_resize,
+	.give_up = qcow2_give_up,
 };

@@ -79,6 +79,15 @@ static void all_devices(struct board *b, int what)
 	loop_sync(b->io, each_device, &ed);
 }
 
+static void give_up_disks(void *arg)
+{
+	struct board *b = arg;
+
+	for (unsigned i = 0; i < CONF_MAX_DISKS; i++)
+		if (b->blks[i])
+			blk_give_up(b->blks[i]);
+}
+
 void board_free(struct board *b)
 {
 	if (!b)
@@ -91,8 +100,11 @@ void board_free(struct board *b)
 	 */
 	if (b->o.display)
 		display_set_source(b->o.display, NULL);
-	if (b->io_runs)
+	if (b->io_runs) {
+		/* no guest is left that a disk's server could come back for */
+		loop_sync(b->io, give_up_disks, b);
 		all_devices(b, EACH_QUIESCE);
+	}
 	while (b->stages_up > 0)
 		stages[--b->stages_up].down(b);
 	free(b);

@@ -189,6 +189,26 @@ START_TEST (after_the_limit_requests_fail_until_it_is_back) {
 }
 END_TEST
 
+START_TEST (who_gives_up_waits_no_more) {
+	struct rig_req q[2];
+	uint8_t buf[4096] = { 0 };
+
+	NBDRIG_NEEDS("nbdkit");
+	begin("");
+	disk.params.hold_ms = 3600 * 1000;
+	nbdrig_disk_open(&disk);
+	down();
+	for (int i = 0; i < 2; i++)
+		nbdrig_submit(&disk, &q[i], i ? BLK_READ : BLK_WRITE, 0, 0, buf,
+			4096);
+	node_give_up(disk.node);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(rig_wait(&q[i]), -EIO);
+	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
+	end();
+}
+END_TEST
+
 START_TEST (another_size_fails_all_until_the_old_one_is_back) {
 	uint8_t buf[4096] = { 0 };
 
@@ -410,6 +430,7 @@ RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	idle_disk_connects_again_by_itself,
 	kill_9_in_the_midst_of_writes_loses_none,
 	after_the_limit_requests_fail_until_it_is_back,
+	who_gives_up_waits_no_more,
 	another_size_fails_all_until_the_old_one_is_back,
 	export_that_became_read_only_fails_all,
 	server_that_can_less_than_before_fails_all,
