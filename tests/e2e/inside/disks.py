@@ -294,6 +294,30 @@ def nbd_server_may_go_and_come_back():
         server.wait()
 
 
+def kill_does_not_wait_for_a_server_that_is_gone():
+    """A request is held for a minute; the kill is done while it would be."""
+    sock, path = RUN + "/gone.sock", disk("gone", 16)
+    server = nbd_server(sock, path)
+    try:
+        g = Guest("gone", linux(mods="blk", more=disks(
+            ("gone", "nbd+unix:///?socket=" + sock))))
+        g.boot()
+        token = g.begin("gdtool fill /dev/vda 62 %d 2" % (6 * MIB))
+        until("a MiB at the server", 60, lambda: used(path) > MIB, 0.02)
+        server.kill()
+        server.wait()
+        until("the loss in the log", 20, lambda: "lost" in g.log().lower())
+        g.kill()
+        check("commands failed" in g.log(), "nothing was held: %s",
+              g.log()[-300:])
+        check("after 60 s" not in g.log(), "%s", g.log()[-300:])
+        del token
+        g.forget()
+    finally:
+        server.kill()
+        server.wait()
+
+
 # --- a host without room -----------------------------------------------------
 
 def full_host_costs_no_image():
@@ -379,6 +403,6 @@ main([overlay_shows_what_backs_it, compressed_base_is_read_with_cache_none,
       guest_knows_the_clusters, discard_gives_qcow2_space_back,
       trim_of_a_sata_disk_hides_what_backs_it, images_are_what_the_guest_wrote,
       limits_hold_and_a_group_shares_them, nbd_server_may_go_and_come_back,
-      full_host_costs_no_image,
+      kill_does_not_wait_for_a_server_that_is_gone, full_host_costs_no_image,
       kill_in_the_middle_of_writes_loses_nothing_synced,
       server_killed_in_the_middle_of_writes_loses_nothing_synced], "disks: ")
