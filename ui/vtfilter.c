@@ -19,9 +19,10 @@ static const char finals_escape[] = "78=>DEHMZc";
 
 static size_t vt_put(char *out, const char *s)
 {
-	size_t n = strlen(s);
+	size_t n = 0;
 
-	memcpy(out, s, n);
+	for (; s[n]; n++)
+		out[n] = s[n];
 	return n;
 }
 
