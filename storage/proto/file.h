@@ -79,6 +79,7 @@ struct file_io {
 	struct blk_req *r;
 	void (*next)(struct file_io *io, int64_t res);
 	uint64_t pos; /* bytes of r that are done */
+	uint64_t had; /* f->size when r came */
 	uint64_t end; /* file_zero.c: of the part that zeros are written to */
 	uint8_t *bounce;   /* FILE_STEP_MAX or less; NULL = none */
 	struct iovec *iov; /* rest of r->iov after a short transfer */

@@ -31,6 +31,7 @@ static struct file_io *file_io_get(struct file *f, struct blk_req *r)
 	io->f = f;
 	io->r = r;
 	io->pos = 0;
+	io->had = f->size;
 	io->bounce = NULL;
 	io->iov = NULL;
 	io->retries = 0;
@@ -199,22 +200,25 @@ void file_io_written(struct file_io *io)
 
 /* Read and write. */
 
-/* The file ends within what is read: a format reads on, or it shrank, and then
- * what is gone must not pass for zeros. */
+/*
+ * The file ends within what is read: a format reads on, or it shrank, and then
+ * what is gone must not pass for zeros. A write that ended meanwhile may have
+ * made the file longer than it was when this read saw its end.
+ */
 void file_read_eof(struct file_io *io)
 {
 	const struct blk_req *r = io->r;
 	struct file *f = io->f;
 	unsigned long long at = r->offset + io->pos;
 	/* less than a block: it never had it, see file_round() */
-	bool lost = at + FILE_BLOCK <= f->size;
+	bool lost = at + FILE_BLOCK <= io->had;
 
 	if (lost && !f->told_short) {
 		f->told_short = true;
 		log_msg(f->node.log, LOG_WARN,
 			"%s: the file has become shorter: byte %llu of %llu is "
 			"gone, and reads of what it lost fail",
-			f->path, at, (unsigned long long)f->size);
+			f->path, at, (unsigned long long)io->had);
 	}
 	if (lost) {
 		file_io_end(io, -EIO);

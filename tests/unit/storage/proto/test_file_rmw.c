@@ -148,6 +148,13 @@ static int open_fiber(void *arg)
 	return r;
 }
 
+static int shut_fiber(void *arg)
+{
+	struct rmw *d = arg;
+
+	return node_close(d->n);
+}
+
 static int close_fiber(void *arg)
 {
 	struct rmw *d = arg;
@@ -155,7 +162,7 @@ static int close_fiber(void *arg)
 
 	ck_assert_uint_ge(size, d->end);
 	ck_assert_uint_le(size, SPACE + 8 * MiB);
-	return node_close(d->n);
+	return shut_fiber(d);
 }
 
 static void run(const char *path, enum blk_aio aio, enum blk_cache cache)
@@ -207,6 +214,53 @@ START_TEST (a_file_with_direct_blocks_of_4096_does_too) {
 		return;
 	}
 	run_all(rig_file("mnt/a.img", 0), true);
+}
+END_TEST
+
+static void pair_begin(struct rmw *d, uint64_t end, uint8_t *got, uint8_t *data)
+{
+	uint8_t *mem[] = { got, data };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct job *j = &d->jobs[i];
+
+		j->calls = 0;
+		j->iov[0] = (struct iovec){ mem[i], 4096 };
+		j->r = (struct blk_req){ .op = i ? BLK_WRITE : BLK_READ,
+			.offset = end + i * 4096,
+			.len = 4096,
+			.iov = j->iov,
+			.niov = 1,
+			.done = job_done,
+			.arg = j };
+		node_submit(d->n, &j->r);
+	}
+}
+
+/*
+ * A read finds the end of the file, and before that is known here a write
+ * behind it has ended: the file has not shrunk. On threads, as there the two
+ * meet in either order.
+ */
+START_TEST (a_read_at_the_end_of_a_file_that_grows_meanwhile_is_zeros) {
+	static struct rmw d;
+	static uint8_t data[4096] = { 1 }, got[4096];
+
+	d.o = (struct proto_open){ .path = rig_file("a.img", 0),
+		.ctx = rig_ctx(),
+		.aio = BLK_AIO_THREADS,
+		.is_format = true };
+	rig_run(open_fiber, &d);
+	for (uint64_t end = 0; end < 8192 * 2000; end += 8192) {
+		got[0] = 1;
+		pair_begin(&d, end, got, data);
+		while (!d.jobs[0].calls || !d.jobs[1].calls)
+			ctx_wait(d.o.ctx);
+		ck_assert_int_eq(d.jobs[0].err, 0);
+		ck_assert_int_eq(d.jobs[1].err, 0);
+		ck_assert_int_eq(got[0], 0);
+	}
+	ck_assert_int_eq(rig_run(shut_fiber, &d), 0);
 }
 END_TEST
 
@@ -284,5 +338,6 @@ END_TEST
 
 RIG_SUITE("storage/file_rmw", a_file_takes_any_offset_and_length_and_grows,
 	a_file_with_direct_blocks_of_4096_does_too,
+	a_read_at_the_end_of_a_file_that_grows_meanwhile_is_zeros,
 	a_block_device_takes_any_offset_and_length,
 	guest_writes_the_last_sectors_of_a_file_that_stays_as_long)
