@@ -1,118 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Split and packed rings, through a device that does what the test says. */
-#include <errno.h>
-
-#include "tests/unit/vm/virtio/vdriver.h"
-
-#define MAX_TAKEN 64
-
-static struct vd vd;
-static struct virtio_dev dev;
-static struct vd_ring ring;
-
-/* What the device saw last, and how it behaves. */
-static struct iovec iov[64];
-static struct virtq_elem taken[MAX_TAKEN];
-static unsigned ntaken, nqueue_calls;
-static uint8_t out[256];
-static uint32_t out_len;
-static bool hold;  /* keep what was popped */
-static bool lazy;  /* do not pop at all */
-static bool polls; /* turn kicks off and on around the work */
-static int last_pop;
-static unsigned iov_max;
-
-static void echo_one(struct virtq *q, struct virtq_elem *el)
-{
-	uint8_t reply[64];
-
-	out_len = virtq_elem_read(el, 0, out, sizeof(out));
-	memset(reply, 0xee, sizeof(reply));
-	virtq_push(q, el,
-		virtq_elem_write(el, 0, reply,
-			el->in_bytes < 64 ? el->in_bytes : 64));
-}
-
-static void take_all(struct virtq *q)
-{
-	for (;;) {
-		struct virtq_elem *el = &taken[ntaken % MAX_TAKEN];
-
-		el->iov = iov;
-		el->iov_max = iov_max;
-		last_pop = virtq_pop(q, el);
-		if (last_pop != 1)
-			return;
-		ntaken++;
-		if (!hold)
-			echo_one(q, el);
-	}
-}
-
-static void test_queue(struct virtio_dev *v, struct virtq *q)
-{
-	ck_assert_ptr_eq(v, &dev);
-	nqueue_calls++;
-	if (lazy)
-		return;
-	if (!polls) {
-		take_all(q);
-	} else {
-		do {
-			virtq_disable_kicks(q);
-			take_all(q);
-		} while (virtq_enable_kicks(q));
-	}
-	virtq_notify(q);
-}
-
-static void test_free(struct virtio_dev *v)
-{
-	virtio_dev_fini(v);
-}
-
-static const struct virtio_ops ops = {
-	.queue = test_queue,
-	.free = test_free,
-};
-
-static void start(uint64_t features, uint16_t size)
-{
-	static const struct virtio_info info = {
-		.name = "virtio-test",
-		.type = VIRTIO_TYPE_RNG,
-		.class_code = 0x00ff00,
-		.nqueues = 2,
-		.queue_size = 64,
-		.config_len = 8,
-	};
-	struct err e = ERR_NONE;
-
-	hold = lazy = polls = false;
-	ntaken = nqueue_calls = out_len = 0;
-	iov_max = ARRAY_LEN(iov);
-	rig_init(&vd.r, VD_RAM, true);
-	ck_assert_int_eq(virtio_dev_init(&dev, &vd.r.core, &info, &ops, &e), 0);
-	ck_assert_int_eq(virtio_pci_add(&dev, vd.r.pci, VD_FN, &e), 0);
-	vd_probe(&vd);
-	ck_assert(vd_negotiate(&vd, features | VD_V1));
-	vd_ring(&vd, &ring, 0, size);
-	vd_driver_ok(&vd);
-}
-
-static void stop(void)
-{
-	dev.dev.ops->free(&dev.dev);
-	rig_fini(&vd.r);
-}
-
-static bool needs_reset(void)
-{
-	return vd_status(&vd) & VIRTIO_S_NEEDS_RESET;
-}
-
-/* Both kinds of ring */
-static const uint64_t kinds[] = { 0, VD_PKD };
+/* Split and packed rings, kept and broken rules of theirs; who tells whom
+ * when is in test_queue_notify.c. */
+#include "tests/unit/vm/virtio/queuerig.h"
 
 START_TEST (a_chain_arrives_as_out_and_in_pieces) {
 	const struct vd_buf b[] = { { VD_DATA, 3, false },
@@ -243,8 +132,7 @@ START_TEST (what_lay_in_the_ring_at_start_is_served) {
 }
 END_TEST
 
-/* --- broken rules ----------------------------------------------------------
- */
+/* --- broken rules ------------------------------------------------------- */
 
 /* The device is broken and only a reset mends it. */
 static void expect_broken(uint64_t features)
@@ -479,249 +367,6 @@ START_TEST (a_split_ring_must_be_a_power_of_two) {
 }
 END_TEST
 
-/* --- notifications
- * ------------------------------------------------------------ */
-
-static void complete_one(void)
-{
-	const struct vd_buf b = { VD_DATA, 1, false };
-	uint16_t id = vd_add(&ring, &b, 1);
-
-	vd_kick(&ring);
-	vd_expect_used(&ring, id, 0);
-}
-
-START_TEST (no_interrupt_when_the_driver_wants_none) {
-	start(kinds[_i], 8);
-	if (ring.packed)
-		put_le16(ring.a + 2, 1);
-	else
-		put_le16(ring.a, 1);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	put_le16(ring.a + (ring.packed ? 2 : 0), 0);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 1);
-	stop();
-}
-END_TEST
-
-START_TEST (split_event_index_delays_the_interrupt) {
-	start(VD_EVT, 8);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 1); /* used_event 0 was passed */
-	put_le16(ring.a + 4 + 2 * 8, 3);   /* tell me when entry 3 is used */
-	complete_one();
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 1);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	stop();
-}
-END_TEST
-
-START_TEST (split_event_index_works_across_the_wrap_of_the_index) {
-	start(VD_EVT, 8);
-	for (unsigned i = 0; i < 70000; i++) {
-		bool want = i % 1000 == 999;
-
-		put_le16(ring.a + 4 + 2 * 8, (uint16_t)(i - i % 1000 + 999));
-		complete_one();
-		ck_assert_uint_eq(vd_isr(&vd), want);
-	}
-	stop();
-}
-END_TEST
-
-/* The event structure: interrupt me when slot `at` of this round is used. */
-static void packed_event(unsigned at, bool wrap)
-{
-	put_le16(ring.a, (uint16_t)(at | (wrap ? 0x8000 : 0)));
-	put_le16(ring.a + 2, 2);
-}
-
-START_TEST (packed_event_index_delays_the_interrupt) {
-	start(VD_PKD | VD_EVT, 5);
-	packed_event(2, true);
-	complete_one();
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 1);
-	packed_event(1, false); /* next round, slot 1 */
-	complete_one();
-	complete_one();
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 1);
-	stop();
-}
-END_TEST
-
-START_TEST (a_packed_batch_over_the_ring_end_still_interrupts) {
-	const struct vd_buf b = { VD_DATA, 1, false };
-	uint16_t ids[4];
-
-	start(VD_PKD | VD_EVT, 5);
-	packed_event(4, true);
-	complete_one();
-	complete_one();
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	hold = true;
-	ntaken = 0;
-	for (unsigned i = 0; i < 4; i++)
-		ids[i] = vd_add(&ring, &b, 1);
-	vd_kick(&ring);
-	for (unsigned i = 0; i < 4; i++)
-		virtq_push(virtio_queue(&dev, 0), &taken[i], 0);
-	virtq_notify(virtio_queue(&dev, 0));
-	ck_assert_uint_eq(vd_isr(&vd), 1);
-	for (unsigned i = 0; i < 4; i++)
-		vd_expect_used(&ring, ids[i], 0);
-	stop();
-}
-END_TEST
-
-START_TEST (a_notify_without_a_push_says_nothing) {
-	start(kinds[_i], 8);
-	complete_one();
-	ck_assert_uint_eq(vd_isr(&vd), 1);
-	virtq_notify(virtio_queue(&dev, 0));
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	stop();
-}
-END_TEST
-
-START_TEST (kicks_are_asked_for_again_after_the_work) {
-	struct virtq *q;
-
-	start(kinds[_i], 8);
-	polls = true;
-	q = virtio_queue(&dev, 0);
-	virtq_disable_kicks(q);
-	if (ring.packed)
-		ck_assert_uint_eq(get_le16(ring.u + 2), 1);
-	else
-		ck_assert_uint_eq(get_le16(ring.u), 1);
-	complete_one();
-	if (ring.packed)
-		ck_assert_uint_eq(get_le16(ring.u + 2), 0);
-	else
-		ck_assert_uint_eq(get_le16(ring.u), 0);
-	stop();
-}
-END_TEST
-
-START_TEST (the_avail_event_follows_what_was_popped) {
-	start(kinds[_i] | VD_EVT, 8);
-	polls = true;
-	for (unsigned i = 0; i < 9; i++)
-		complete_one();
-	if (ring.packed) {
-		ck_assert_uint_eq(get_le16(ring.u + 2), 2);
-		/* slot 1 of the second round */
-		ck_assert_uint_eq(get_le16(ring.u), 1);
-	} else {
-		ck_assert_uint_eq(get_le16(ring.u + 4 + 8 * 8), 9);
-	}
-	stop();
-}
-END_TEST
-
-START_TEST (enabling_kicks_tells_of_what_came_meanwhile) {
-	const struct vd_buf b = { VD_DATA, 1, false };
-	struct virtq *q;
-
-	start(kinds[_i] | VD_EVT, 8);
-	q = virtio_queue(&dev, 0);
-	ck_assert(!virtq_enable_kicks(q));
-	virtq_disable_kicks(q);
-	vd_add(&ring, &b, 1);
-	ck_assert(virtq_enable_kicks(q));
-	/* but not while the device may not pop: that would never end */
-	cfg_out(&vd.r, VD_FN, 4, 2, 2);
-	ck_assert(!virtq_enable_kicks(q));
-	stop();
-}
-END_TEST
-
-/* --- when the device rests
- * ------------------------------------------------------ */
-
-START_TEST (without_bus_mastering_nothing_is_popped) {
-	const struct vd_buf b = { VD_DATA, 1, false };
-	uint16_t id;
-
-	start(kinds[_i], 8);
-	cfg_out(&vd.r, VD_FN, 4, 2, 2);
-	id = vd_add(&ring, &b, 1);
-	vd_kick(&ring);
-	ck_assert_uint_eq(ntaken, 0);
-	ck_assert_int_eq(virtq_pop(virtio_queue(&dev, 0), &taken[0]), -EAGAIN);
-	/* mastering again: the kick is made up for */
-	cfg_out(&vd.r, VD_FN, 4, 6, 2);
-	vd_run(&vd);
-	vd_expect_used(&ring, id, 0);
-	stop();
-}
-END_TEST
-
-START_TEST (a_quiesced_device_pops_after_resume) {
-	const struct vd_buf b = { VD_DATA, 1, false };
-	uint16_t id;
-
-	start(kinds[_i], 8);
-	dev.dev.ops->quiesce(&dev.dev);
-	id = vd_add(&ring, &b, 1);
-	vd_kick(&ring);
-	vd_expect_none(&ring);
-	dev.dev.ops->resume(&dev.dev);
-	vd_expect_used(&ring, id, 0);
-	stop();
-}
-END_TEST
-
-START_TEST (after_reset_the_ring_is_left_alone) {
-	const struct vd_buf b = { VD_DATA, 4, true };
-	struct virtq *q;
-
-	start(kinds[_i], 8);
-	hold = true;
-	q = virtio_queue(&dev, 0);
-	vd_add(&ring, &b, 1);
-	vd_kick(&ring);
-	ck_assert_uint_eq(ntaken, 1);
-	dev.dev.ops->reset(&dev.dev);
-	ck_assert_uint_eq(vd_status(&vd), 0);
-	ck_assert(!virtq_ready(q));
-	virtq_push(q, &taken[0], 4);
-	virtq_notify(q);
-	virtq_unpop(q, &taken[0]);
-	virtq_disable_kicks(q);
-	ck_assert(!virtq_enable_kicks(q));
-	vd_expect_none(&ring);
-	ck_assert_uint_eq(vd_isr(&vd), 0);
-	vd_kick(&ring);
-	ck_assert_uint_eq(ntaken, 1);
-	stop();
-}
-END_TEST
-
-START_TEST (again_calls_the_device_in_the_next_round) {
-	start(0, 8);
-	nqueue_calls = 0;
-	virtq_again(virtio_queue(&dev, 0));
-	ck_assert_uint_eq(nqueue_calls, 0);
-	vd_run(&vd);
-	ck_assert_uint_eq(nqueue_calls, 1);
-	stop();
-}
-END_TEST
-
 /* --- pieces
  * ------------------------------------------------------------------------ */
 
@@ -774,7 +419,6 @@ END_TEST
 
 int main(void)
 {
-	/* each of these runs for both kinds of ring */
 	const TTest *both[] = { a_chain_arrives_as_out_and_in_pieces,
 		an_indirect_table_is_followed, rings_go_round_many_times,
 		completions_may_come_in_any_order,
@@ -785,15 +429,7 @@ int main(void)
 		more_pieces_than_the_device_takes_are_refused,
 		more_bytes_than_the_bound_are_refused,
 		bad_indirect_tables_are_refused, indirect_must_be_negotiated,
-		rings_in_bad_places_break_the_device,
-		no_interrupt_when_the_driver_wants_none,
-		a_notify_without_a_push_says_nothing,
-		kicks_are_asked_for_again_after_the_work,
-		the_avail_event_follows_what_was_popped,
-		enabling_kicks_tells_of_what_came_meanwhile,
-		without_bus_mastering_nothing_is_popped,
-		a_quiesced_device_pops_after_resume,
-		after_reset_the_ring_is_left_alone };
+		rings_in_bad_places_break_the_device };
 	const TTest *once[] = { loops_are_refused,
 		a_packed_chain_without_end_is_refused,
 		descriptors_that_lead_nowhere_are_refused,
@@ -801,26 +437,9 @@ int main(void)
 		indirect_in_indirect_is_refused,
 		loops_in_an_indirect_table_are_refused,
 		a_split_ring_must_be_a_power_of_two,
-		split_event_index_delays_the_interrupt,
-		split_event_index_works_across_the_wrap_of_the_index,
-		packed_event_index_delays_the_interrupt,
-		a_packed_batch_over_the_ring_end_still_interrupts,
-		again_calls_the_device_in_the_next_round,
 		cutting_pieces_keeps_what_was_asked_for,
 		copies_stop_at_the_end_of_the_pieces };
-	Suite *s = suite_create("virtqueues");
-	TCase *t = tcase_create("virtqueues");
-	SRunner *r;
-	int failed;
 
-	for (unsigned i = 0; i < ARRAY_LEN(both); i++)
-		tcase_add_loop_test(t, both[i], 0, 2);
-	for (unsigned i = 0; i < ARRAY_LEN(once); i++)
-		tcase_add_test(t, once[i]);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return queuerig_main("virtqueues", both, ARRAY_LEN(both), once,
+		ARRAY_LEN(once));
 }
