@@ -49,7 +49,4 @@ struct blk {
 /* blk.c: complete what waits in late. */
 void blk_finish_late(void *arg);
 
-/* zeroes.c: is all that iov points to zero? Quick to see what is not. */
-bool iov_is_zero(const struct iovec *iov, int niov);
-
 #endif

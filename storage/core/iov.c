@@ -27,20 +27,23 @@ bool iov_aligned(const struct iovec *iov, int niov, uint32_t addr_align,
 	return true;
 }
 
-int iov_behind(const struct iovec *iov, int niov, uint64_t skip,
+int iov_part(const struct iovec *iov, int niov, uint64_t skip, uint64_t len,
 	struct iovec *out)
 {
 	int n = 0;
 
-	for (int i = 0; i < niov; i++) {
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
+	for (int i = 0; i < niov && len; i++) {
+		uint64_t have = iov[i].iov_len;
+
+		if (skip >= have) {
+			skip -= have;
 			continue;
 		}
+		have -= skip;
 		out[n].iov_base = (char *)iov[i].iov_base + skip;
-		out[n].iov_len = iov[i].iov_len - skip;
+		out[n].iov_len = have < len ? have : len;
+		len -= out[n++].iov_len;
 		skip = 0;
-		n++;
 	}
 	return n;
 }
@@ -90,4 +93,33 @@ void iov_from_buf(const struct iovec *iov, int niov, uint64_t skip,
 void iov_zero(const struct iovec *iov, int niov, uint64_t skip, uint64_t len)
 {
 	iov_walk(iov, niov, skip, NULL, len, IOV_ZERO);
+}
+
+#define ZERO_PROBE 64u
+
+/* A comparison with itself, shifted: memcmp() uses wide registers. */
+bool mem_is_zero(const void *mem, size_t len)
+{
+	const uint8_t *p = mem;
+	size_t n = len < ZERO_PROBE ? len : ZERO_PROBE;
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i])
+			return false;
+	return len == n || !memcmp(p, p + n, len - n);
+}
+
+bool iov_is_zero(const struct iovec *iov, int niov)
+{
+	/* most data shows at one of the ends that it is some */
+	for (int i = 0; i < niov; i++) {
+		const uint8_t *p = iov[i].iov_base;
+
+		if (iov[i].iov_len && (p[0] || p[iov[i].iov_len - 1]))
+			return false;
+	}
+	for (int i = 0; i < niov; i++)
+		if (!mem_is_zero(iov[i].iov_base, iov[i].iov_len))
+			return false;
+	return true;
 }

@@ -7,6 +7,7 @@
 #define STORAGE_IOV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -26,8 +27,12 @@ void iov_from_buf(const struct iovec *iov, int niov, uint64_t skip,
 /* Zero len bytes that begin skip bytes into iov. */
 void iov_zero(const struct iovec *iov, int niov, uint64_t skip, uint64_t len);
 
-/* The pieces of iov behind skip into out (niov places); returns how many. */
-int iov_behind(const struct iovec *iov, int niov, uint64_t skip,
+/* The pieces of [skip, skip + len) of iov into out (niov places): how many. */
+int iov_part(const struct iovec *iov, int niov, uint64_t skip, uint64_t len,
 	struct iovec *out);
+
+/* Is all of it zero? Quick to see what is not. */
+bool mem_is_zero(const void *mem, size_t len);
+bool iov_is_zero(const struct iovec *iov, int niov);
 
 #endif

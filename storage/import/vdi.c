@@ -12,6 +12,7 @@
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
+#include "storage/core/iov.h"
 #include "storage/core/sync.h"
 #include "storage/import/import.h"
 #include "storage/import/mapped.h"
@@ -116,14 +117,6 @@ static const struct mapped_ops vdi_mapped_ops = {
 
 /* --- open --- */
 
-static bool is_zero(const uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (p[i])
-			return false;
-	return true;
-}
-
 /* Is it a kind of image that stands for itself? */
 static int vdi_check_kind(const uint8_t *h, const char *path, struct err *e)
 {
@@ -134,7 +127,7 @@ static int vdi_check_kind(const uint8_t *h, const char *path, struct err *e)
 			"%s: VDI version %u.%u is not supported, only 1.1",
 			path, version >> 16, version & 0xffff);
 	if (type == VDI_DIFFERENCING || type == VDI_UNDO ||
-		!is_zero(h + 0x1a8, 32))
+		!mem_is_zero(h + 0x1a8, 32))
 		return err_set(e, ENOTSUP,
 			"%s: it is a differencing VDI (a snapshot), which "
 			"holds only changes to another image; make a full "

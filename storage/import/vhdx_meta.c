@@ -13,6 +13,7 @@
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
+#include "storage/core/iov.h"
 #include "storage/core/sync.h"
 #include "storage/import/crc32c.h"
 #include "storage/import/mapped.h"
@@ -128,13 +129,6 @@ static const uint8_t *header_current(const uint8_t *h)
 	return a_good ? a : b_good ? b : NULL;
 }
 
-static bool guid_is_zero(const uint8_t *g)
-{
-	static const uint8_t zero[GUID_BYTES];
-
-	return !memcmp(g, zero, GUID_BYTES);
-}
-
 /* What the header h says of the log; len 0 = nothing is in it. */
 static int header_log(const struct node *file, const uint8_t *h,
 	uint64_t file_size, struct vhdx_log *log, struct err *e)
@@ -144,7 +138,7 @@ static int header_log(const struct node *file, const uint8_t *h,
 		return err_set(e, ENOTSUP,
 			"%s: VHDX version %u is not supported, only 1",
 			file->path, get_le16(h + 66));
-	if (guid_is_zero(h + 48))
+	if (mem_is_zero(h + 48, GUID_BYTES))
 		return 0;
 	if (get_le16(h + 64) != 0)
 		return err_set(e, ENOTSUP,

@@ -278,7 +278,8 @@ static bool file_rest(struct file_io *io)
 	if (!io->iov)
 		return false;
 	io->q.iov = io->iov;
-	io->q.niov = iov_behind(r->iov, r->niov, io->pos, io->iov);
+	io->q.niov =
+		iov_part(r->iov, r->niov, io->pos, r->len - io->pos, io->iov);
 	return true;
 }
 

@@ -113,14 +113,7 @@ static int rmw_middle(struct rmw *w, uint64_t pos, uint64_t len)
 
 	if (r->op == BLK_WRITE_ZEROES)
 		return node_zero(n, r->offset + pos, len, r->flags);
-	niov = iov_behind(r->iov, r->niov, pos, w->iov);
-	for (uint64_t left = len, i = 0; i < (uint64_t)niov; i++) {
-		if (w->iov[i].iov_len >= left) {
-			w->iov[i].iov_len = left;
-			niov = (int)i + 1;
-		}
-		left -= w->iov[i].iov_len;
-	}
+	niov = iov_part(r->iov, r->niov, pos, len, w->iov);
 	return node_writev(n, r->offset + pos, w->iov, niov, len,
 		r->flags & BLK_FUA);
 }

@@ -15,6 +15,7 @@
 
 #include "vm/base/sizes.h"
 
+#include "storage/core/iov.h"
 #include "storage/qcow2/write.h"
 
 #define QCOW_ALIGN     4096u       /* of memory, for O_DIRECT */
@@ -194,11 +195,6 @@ static int qcow_plan(struct qpiece *p, const struct qmap *m, uint64_t len)
 
 /* --- data --- */
 
-static bool qcow_all_zero(const uint8_t *p, uint64_t len)
-{
-	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
-}
-
 /* What the guest sees at [from, to), and zeros behind its disk. */
 static int qcow_read(struct qcow2 *q, uint64_t from, uint64_t to, uint8_t *buf)
 {
@@ -232,7 +228,7 @@ static int qcow_fill(struct qpiece *p, uint64_t from, uint64_t to, bool zero,
 	if (zero)
 		memset(buf, 0, len);
 	r = zero ? 0 : qcow_read(q, from, to, buf);
-	if (r || (p->fresh && qcow_all_zero(buf, len)))
+	if (r || (p->fresh && mem_is_zero(buf, len)))
 		free(buf);
 	else
 		*out = buf;
@@ -252,7 +248,7 @@ static int qcow_write_merged(struct qpiece *p, const struct qbytes *b,
 		return -ENOMEM;
 	if (head)
 		iov[n++] = (struct iovec){ head, p->offset - p->from };
-	n += qbytes_part(b, p->end - p->offset, iov + n);
+	n += iov_part(b->iov, b->niov, b->skip, p->end - p->offset, iov + n);
 	if (tail)
 		iov[n++] = (struct iovec){ tail, p->to - p->end };
 	r = node_writev(p->q->data, p->host + (from - p->start), iov, n,

@@ -115,8 +115,7 @@ static int qpack_one(struct qpack *w)
 	iov = calloc((size_t)w->niov, sizeof(*iov));
 	if (!iov)
 		return -ENOMEM;
-	n = qbytes_part(&(struct qbytes){ w->iov, w->niov, w->skip }, w->len,
-		iov);
+	n = iov_part(w->iov, w->niov, w->skip, w->len, iov);
 	r = qwrite(w->q, w->offset, iov, n, w->len, 0);
 	free(iov);
 	return r;

@@ -12,28 +12,9 @@
 
 #include "vm/base/sizes.h"
 
+#include "storage/core/iov.h"
+
 /* --- memory of a request --- */
-
-int qbytes_part(const struct qbytes *b, uint64_t len, struct iovec *out)
-{
-	uint64_t skip = b->skip;
-	int n = 0;
-
-	for (int i = 0; i < b->niov && len; i++) {
-		uint64_t have = b->iov[i].iov_len;
-
-		if (skip >= have) {
-			skip -= have;
-			continue;
-		}
-		have -= skip;
-		out[n].iov_base = (char *)b->iov[i].iov_base + skip;
-		out[n].iov_len = have < len ? have : len;
-		len -= out[n++].iov_len;
-		skip = 0;
-	}
-	return n;
-}
 
 void qbytes_advance(struct qbytes *b, uint64_t len)
 {
@@ -61,7 +42,7 @@ int qbytes_write(const struct qbytes *b, struct node *child, uint64_t offset,
 	iov = calloc((size_t)b->niov, sizeof(*iov));
 	if (!iov)
 		return -ENOMEM;
-	n = qbytes_part(b, len, iov);
+	n = iov_part(b->iov, b->niov, b->skip, len, iov);
 	r = node_writev(child, offset, iov, n, len, 0);
 	free(iov);
 	return r;

@@ -12,8 +12,7 @@ struct qbytes {
 	uint64_t skip;
 };
 
-/* The next len bytes of b as pieces in out (b->niov places). Their number. */
-int qbytes_part(const struct qbytes *b, uint64_t len, struct iovec *out);
+/* The next len bytes of b are done. */
 void qbytes_advance(struct qbytes *b, uint64_t len);
 /* Write the next len bytes of b to a place in child. 0 or -errno. */
 int qbytes_write(const struct qbytes *b, struct node *child, uint64_t offset,

@@ -11,6 +11,7 @@
 
 #include "vm/base/sizes.h"
 
+#include "storage/core/iov.h"
 #include "storage/tools/tools.h"
 
 #define COPY_ALIGN         4096u
@@ -132,7 +133,7 @@ static enum copy_kind copy_judge(const struct copy *c, const uint8_t *p,
 {
 	if (base && !memcmp(p, base, len))
 		return COPY_SKIP;
-	if (c->no_sparse || tool_zeros(p, len) < len)
+	if (c->no_sparse || !mem_is_zero(p, len))
 		return COPY_DATA;
 	return c->dst_zero && !base ? COPY_SKIP : COPY_ZERO;
 }

@@ -227,22 +227,6 @@ struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
 	return NULL;
 }
 
-uint64_t tool_zeros(const void *p, uint64_t len)
-{
-	const uint8_t *b = p;
-	uint64_t n = 0, word;
-
-	while (len - n >= sizeof(word)) {
-		memcpy(&word, b + n, sizeof(word));
-		if (word)
-			break;
-		n += sizeof(word);
-	}
-	while (n < len && !b[n])
-		n++;
-	return n;
-}
-
 int tool_beside(const char *path, const char *name, char *out, size_t size,
 	struct err *e)
 {

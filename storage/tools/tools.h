@@ -73,9 +73,6 @@ int tool_beside(const char *path, const char *name, char *out, size_t size,
 struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
 	struct err *e);
 
-/* How many of len bytes at p are zeros from the start on. */
-uint64_t tool_zeros(const void *p, uint64_t len);
-
 /* --- options.c, make.c ---------------------------------------------------- */
 
 /* What o says in qcow2's own terms; borrows o's strings. */

@@ -604,10 +604,16 @@ START_TEST (iov_pieces_copy_zero_and_cut) {
 
 	iov_to_buf(iov, 3, 1, out, 5);
 	ck_assert_str_eq(out, "bcdef");
-	ck_assert_int_eq(iov_behind(iov, 3, 4, rest), 1);
+	ck_assert_int_eq(iov_part(iov, 3, 4, 4, rest), 1);
 	ck_assert_ptr_eq(rest[0].iov_base, b + 1);
 	ck_assert_uint_eq(rest[0].iov_len, 4);
-	ck_assert_int_eq(iov_behind(iov, 3, 2, rest), 2);
+	ck_assert_int_eq(iov_part(iov, 3, 2, 6, rest), 2);
+	ck_assert_int_eq(iov_part(iov, 3, 1, 3, rest), 2);
+	ck_assert_ptr_eq(rest[0].iov_base, a + 1);
+	ck_assert_uint_eq(rest[0].iov_len, 2);
+	ck_assert_uint_eq(rest[1].iov_len, 1);
+	ck_assert_int_eq(iov_part(iov, 3, 0, 3, rest), 1);
+	ck_assert_int_eq(iov_part(iov, 3, 1, 0, rest), 0);
 	iov_from_buf(iov, 3, 2, "XYZ", 3);
 	ck_assert_str_eq(a, "abX");
 	ck_assert_str_eq(b, "YZfgh");
