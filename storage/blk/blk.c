@@ -19,7 +19,6 @@
 
 #include "storage/blk/filter.h"
 #include "storage/blk/impl.h"
-#include "storage/blk/probe.h"
 #include "storage/core/iov.h"
 
 /* What blk_submit() made of a request, for blk_complete() to undo. */
@@ -169,31 +168,7 @@ static int blk_check_flags(const struct blk *b, const struct blk_req *r)
 	return 0;
 }
 
-/*
- * The image was found to be raw by what it begins with. Were a guest to
- * write the header of another format there, the next one to look would read
- * what the guest wants as that format: the name of any file of the host.
- */
-static int blk_check_guard(struct blk *b, const struct blk_req *r)
-{
-	uint8_t head[PROBE_BYTES];
-	const char *what;
-
-	if (r->op != BLK_WRITE || r->offset || r->len < sizeof(head))
-		return 0;
-	iov_to_buf(r->iov, r->niov, 0, head, sizeof(head));
-	what = probe_head(head, sizeof(head)).name;
-	if (!what)
-		return 0;
-	log_limited(b->log, &b->limit, LOG_WARN,
-		"%s: the guest writes the header of a %s image to its first "
-		"sector: refused, for the disk's format is guessed: set "
-		"format = raw if that is what it is",
-		b->top->path, what);
-	return -EIO;
-}
-
-static int blk_check(struct blk *b, const struct blk_req *r)
+static int blk_check(const struct blk *b, const struct blk_req *r)
 {
 	int err;
 
@@ -213,12 +188,9 @@ static int blk_check(struct blk *b, const struct blk_req *r)
 		return -EINVAL;
 	if (r->op == BLK_STATUS)
 		return r->extent ? 0 : -EINVAL;
-	if (r->op == BLK_READ || r->op == BLK_WRITE) {
-		err = blk_check_data(r);
-		if (err)
-			return err;
-	}
-	return b->guarded ? blk_check_guard(b, r) : 0;
+	if (r->op == BLK_READ || r->op == BLK_WRITE)
+		return blk_check_data(r);
+	return 0;
 }
 
 /* Is there nothing to do for r, which is right? */
@@ -273,7 +245,10 @@ void blk_submit(struct blk *b, struct blk_req *r)
 		!(r->flags & BLK_COMPRESS))
 		blk_make_zeroes(b, r);
 	b->submitting++;
-	node_submit(b->top, r);
+	if (b->guarded && r->op == BLK_WRITE && !r->offset)
+		guard_submit(b, r);
+	else
+		node_submit(b->top, r);
 	b->submitting--;
 }
 

@@ -49,4 +49,7 @@ struct blk {
 /* blk.c: complete what waits in late. */
 void blk_finish_late(void *arg);
 
+/* guard.c: hand on r, a checked write of the first sector, or refuse it. */
+void guard_submit(struct blk *b, struct blk_req *r);
+
 #endif

@@ -391,6 +391,42 @@ START_TEST (a_guest_cannot_make_its_raw_disk_another_format) {
 }
 END_TEST
 
+/* What is looked at is what is written, whatever a guest's other CPU does. */
+START_TEST (a_header_that_comes_after_the_look_is_not_written) {
+	static const int pieces[] = { 1, 3, BLK_MAX_IOV };
+	static const size_t first[] = { 2048, 3, 600 };
+	uint8_t sectors[2048], got[2048];
+	struct iovec iov[BLK_MAX_IOV];
+	struct rig_req q;
+	struct blk *b;
+
+	rig_file("x.img", MiB);
+	b = open_it("x.img", BLK_AUTO);
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+		size_t at = first[i];
+
+		memset(sectors, 0x5a, sizeof(sectors));
+		rig_init_req(&q, BLK_WRITE, 0, sectors, sizeof(sectors));
+		iov[0] = (struct iovec){ sectors, at };
+		for (int k = 1; k < pieces[i]; k++, at++)
+			iov[k] = (struct iovec){ sectors + at, 1 };
+		iov[pieces[i] - 1].iov_len += sizeof(sectors) - at;
+		q.r.iov = iov;
+		q.r.niov = pieces[i];
+		blk_plug(b);
+		rig_submit(b, &q);
+		memcpy(sectors, "QFI\xfb\0\0\0\3", 8);
+		blk_unplug(b);
+		ck_assert_int_eq(rig_wait(&q), 0);
+		ck_assert(q.r.iov == iov && q.r.niov == pieces[i]);
+		rig_read_file(rig_path("x.img"), 0, got, sizeof(got));
+		for (size_t k = 0; k < sizeof(got); k++)
+			ck_assert_uint_eq(got[k], 0x5a);
+	}
+	blk_close(b);
+}
+END_TEST
+
 /* Other ways in. */
 
 START_TEST (foreign_formats_are_read_and_never_written) {
@@ -586,6 +622,7 @@ RIG_SUITE("storage/chain", layers_are_found_beside_the_image_that_names_them,
 	a_backing_file_on_a_guess_names_no_other_file,
 	auto_refuses_what_others_would_read_as_their_format,
 	a_guest_cannot_make_its_raw_disk_another_format,
+	a_header_that_comes_after_the_look_is_not_written,
 	foreign_formats_are_read_and_never_written,
 	data_file_lies_beside_the_image_that_names_it,
 	overlays_share_their_base_and_keep_writers_from_it,
