@@ -112,7 +112,7 @@ enum blk_req_flags {
 
 /*
  * Status of bytes [offset, offset + len) of an image, len being how far all
- * of it is alike, at most what was asked.
+ * of it is alike, in whole blocks, at most what was asked.
  */
 struct blk_extent {
 	uint64_t len;

@@ -109,6 +109,23 @@ static int blk_map_err(const struct blk_req *r, int err)
 	return -EIO;
 }
 
+/*
+ * Extents end between blocks, as requests do: the end of a file, or of what
+ * an NBD server tells, may lie in the midst of one. A block that is not alike
+ * in all of it is data.
+ */
+static void blk_round_extent(const struct blk *b, struct blk_extent *x)
+{
+	uint64_t block = (uint64_t)b->align_mask + 1;
+
+	if (x->len < block) {
+		x->len = block;
+		x->data = x->present = true;
+		x->zero = false;
+	}
+	x->len = size_down(x->len, block);
+}
+
 /* A node has done r. */
 static void blk_complete(struct blk_req *r, int err)
 {
@@ -121,6 +138,8 @@ static void blk_complete(struct blk_req *r, int err)
 	assert(err || r->op != BLK_STATUS ||
 		(r->extent->len && r->extent->len <= r->len));
 #endif
+	if (!err && r->op == BLK_STATUS)
+		blk_round_extent(b, r->extent);
 	if (r->flags & BLK_WAS_WRITE) {
 		r->op = BLK_WRITE;
 		if (!(r->flags & BLK_HAD_UNMAP))

@@ -650,6 +650,35 @@ START_TEST (limits_come_go_and_hold_back) {
 }
 END_TEST
 
+START_TEST (extents_of_a_file_of_odd_size_can_be_read) {
+	static const uint64_t sizes[] = { 1000, 9000 };
+	uint8_t buf[16384];
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct blk_opts o = rig_opts(rig_file("odd", sizes[i]));
+		struct blk_extent x = { 0 };
+		struct blk_info info;
+		struct blk *b;
+
+		memset(buf, 1, 600);
+		rig_write_file(o.path, 0, buf, 600);
+		b = rig_open(&o);
+		blk_info(b, &info);
+		for (uint64_t at = 0; at < info.size; at += x.len) {
+			ck_assert_int_eq(blk_status(b, 0, at, info.size - at,
+						 &x),
+				0);
+			ck_assert_uint_gt(x.len, 0);
+			ck_assert_int_eq(blk_rw(b, BLK_READ, 0, at, x.len, buf),
+				0);
+			if (!at)
+				ck_assert(buf[0] == 1 && x.data && !x.zero);
+		}
+		blk_close(b);
+	}
+}
+END_TEST
+
 /* A loop moves to another thread between runs. */
 static void other_thread(void *arg)
 {
@@ -688,4 +717,4 @@ RIG_SUITE("storage/blk", wrong_requests_are_refused,
 	a_byte_that_is_not_zero_is_seen_wherever_it_is,
 	requests_can_be_made_and_waited_for,
 	size_changes_while_nothing_is_in_flight, limits_come_go_and_hold_back,
-	loop_may_change_its_thread)
+	extents_of_a_file_of_odd_size_can_be_read, loop_may_change_its_thread)
