@@ -68,7 +68,7 @@ static bool caps_fit(struct nbd *nbd, const struct nbd_caps *c, struct err *e)
 		 c->max_payload < was->max_payload ||
 		 (was->flush && !c->flush) || (was->fua && !c->fua) ||
 		 (was->trim && !c->trim) || (was->zero && !c->zero) ||
-		 (was->alloc && !c->alloc))
+		 (was->alloc && !c->alloc) || (nbd->conns > 1 && !c->multi))
 		err_set(e, ENOTSUP, "it can do less than before");
 	else
 		return true;

@@ -20,17 +20,29 @@ static struct nbdrig_server server;
 static struct nbdrig_disk disk;
 static char image[200];
 
-static void serve(const char *filter)
+/* Filters and options of nbdkit, and what they and the plugin are told. */
+static void serve_with(const char *filters, const char *params)
 {
-	nbdrig_start(&server, "nbdkit -f %s file %s", filter, image);
+	nbdrig_start(&server, "nbdkit -f %s file %s %s", filters, image,
+		params);
 }
 
-static void begin(const char *filter)
+static void serve(void)
+{
+	serve_with("", "");
+}
+
+static void begin_with(const char *filters, const char *params)
 {
 	snprintf(image, sizeof(image), "%s", rig_file("img", SIZE));
 	nbdrig_listen(&server);
-	serve(filter);
+	serve_with(filters, params);
 	nbdrig_disk_init(&disk, nbdrig_uri(&server, ""));
+}
+
+static void begin(void)
+{
+	begin_with("", "");
 }
 
 static void end(void)
@@ -48,7 +60,7 @@ static void down(void)
 static void up(void)
 {
 	nbdrig_listen(&server);
-	serve("");
+	serve();
 }
 
 static unsigned connected(void)
@@ -65,7 +77,7 @@ START_TEST (requests_wait_for_the_server_to_come_back) {
 	uint8_t a[4096], b[4096];
 
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	nbdrig_disk_open(&disk);
 	down();
 	memset(a, 0x5a, sizeof(a));
@@ -87,7 +99,7 @@ END_TEST
 
 START_TEST (idle_disk_connects_again_by_itself) {
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	nbdrig_disk_open(&disk);
 	down();
 	NBDRIG_UNTIL(!connected());
@@ -137,9 +149,7 @@ START_TEST (kill_9_in_the_midst_of_writes_loses_none) {
 	for (unsigned i = 0; i < SLOTS; i++)
 		slots[i].buf = malloc(PIECE);
 	srandom(7);
-	begin("--filter=delay wdelay=1ms");
-	nbdrig_kill(&server);
-	serve("");
+	begin_with("--filter=delay", "wdelay=1ms");
 	nbdrig_disk_open(&disk);
 	for (unsigned round = 0; round < 15; round++) {
 		churn(slots, want, 100 + (unsigned)(random() % 50));
@@ -148,7 +158,7 @@ START_TEST (kill_9_in_the_midst_of_writes_loses_none) {
 			nbdrig_unlisten(&server);
 			nbdrig_listen(&server);
 		}
-		serve("");
+		serve_with("--filter=delay", "wdelay=1ms");
 	}
 	for (unsigned i = 0; i < SLOTS; i++)
 		slot_wait(&slots[i]);
@@ -170,7 +180,7 @@ START_TEST (after_the_limit_requests_fail_until_it_is_back) {
 	uint8_t buf[4096] = { 0 };
 
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	disk.params.hold_ms = 40;
 	nbdrig_disk_open(&disk);
 	down();
@@ -194,7 +204,7 @@ START_TEST (who_gives_up_waits_no_more) {
 	uint8_t buf[4096] = { 0 };
 
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	disk.params.hold_ms = 3600 * 1000;
 	nbdrig_disk_open(&disk);
 	down();
@@ -213,48 +223,55 @@ START_TEST (another_size_fails_all_until_the_old_one_is_back) {
 	uint8_t buf[4096] = { 0 };
 
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	nbdrig_disk_open(&disk);
 	nbdrig_kill(&server);
 	ck_assert_int_eq(truncate(image, SIZE / 2), 0);
-	serve("");
+	serve();
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_WRITE, 0, 0, buf, 4096), -EIO);
 	ck_assert(nbdrig_logged("its size changed from 4194304 to 2097152"));
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
 	nbdrig_kill(&server);
 	ck_assert_int_eq(truncate(image, SIZE), 0);
-	serve("");
+	serve();
 	NBDRIG_UNTIL(disk.nbd->conn[0].h);
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), 0);
 	end();
 }
 END_TEST
 
-START_TEST (export_that_became_read_only_fails_all) {
+/* A server that is started anew, and other than before, is not used. */
+static void check_refused_as(const char *filters, const char *params,
+	const char *told)
+{
 	uint8_t buf[4096] = { 0 };
 
-	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	nbdrig_disk_open(&disk);
 	nbdrig_kill(&server);
-	serve("-r");
+	serve_with(filters, params);
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
-	ck_assert(nbdrig_logged("it became read-only"));
+	ck_assert(nbdrig_logged(told));
 	end();
+}
+
+START_TEST (export_that_became_read_only_fails_all) {
+	NBDRIG_NEEDS("nbdkit");
+	check_refused_as("-r", "", "it became read-only");
 }
 END_TEST
 
 START_TEST (server_that_can_less_than_before_fails_all) {
-	uint8_t buf[4096] = { 0 };
-
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
-	nbdrig_disk_open(&disk);
-	nbdrig_kill(&server);
-	serve("--filter=nozero");
-	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
-	ck_assert(nbdrig_logged("it can do less than before"));
-	end();
+	check_refused_as("--filter=nozero", "", "it can do less than before");
+}
+END_TEST
+
+/* A flush over one connection would not be one of what went over another. */
+START_TEST (server_that_no_longer_keeps_connections_in_step_fails_all) {
+	NBDRIG_NEEDS("nbdkit");
+	check_refused_as("--filter=multi-conn", "multi-conn-mode=disable",
+		"it can do less than before");
 }
 END_TEST
 
@@ -306,7 +323,7 @@ END_TEST
 
 START_TEST (close_while_connecting_again_is_fine) {
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	nbdrig_disk_open(&disk);
 	nbdrig_kill(&server); /* but somebody listens: a dial hangs */
 	NBDRIG_UNTIL(!connected());
@@ -317,7 +334,7 @@ END_TEST
 
 START_TEST (close_while_pausing_is_fine) {
 	NBDRIG_NEEDS("nbdkit");
-	begin("");
+	begin();
 	disk.params.pause_ms = disk.params.pause_max_ms = 100000;
 	nbdrig_disk_open(&disk);
 	down();
@@ -430,10 +447,11 @@ RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	idle_disk_connects_again_by_itself,
 	kill_9_in_the_midst_of_writes_loses_none,
 	after_the_limit_requests_fail_until_it_is_back,
-	who_gives_up_waits_no_more,
+	who_gives_up_waits_no_more, who_gives_up_goes_on_over_other_connections,
 	another_size_fails_all_until_the_old_one_is_back,
 	export_that_became_read_only_fails_all,
 	server_that_can_less_than_before_fails_all,
+	server_that_no_longer_keeps_connections_in_step_fails_all,
 	server_that_says_it_shuts_down_is_asked_again,
 	request_that_always_ends_the_connection_fails_in_the_end,
 	close_while_connecting_again_is_fine, close_while_pausing_is_fine,
