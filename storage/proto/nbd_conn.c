@@ -235,13 +235,14 @@ void nbd_conn_give_back(struct nbd_conn *c)
 	while ((n = list_pop(&c->sent))) {
 		struct nbd_op *op = list_entry(n, struct nbd_op, node);
 
+		/* it may be what brings the server down */
+		if (op->lost_ns && now >= op_deadline(op)) {
+			op_fail(op);
+			continue;
+		}
 		if (!op->lost_ns)
 			op->lost_ns = now;
-		/* it may be what brings the server down */
-		if (now >= op_deadline(op))
-			op_fail(op);
-		else
-			nbd_op_send(op);
+		nbd_op_send(op);
 	}
 }
 

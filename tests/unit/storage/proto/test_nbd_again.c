@@ -3,6 +3,7 @@
  * NBD servers that go away, come back, and come back as something else.
  */
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vm/base/sizes.h"
@@ -215,6 +216,24 @@ START_TEST (who_gives_up_waits_no_more) {
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(rig_wait(&q[i]), -EIO);
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
+	end();
+}
+END_TEST
+
+START_TEST (who_gives_up_goes_on_over_other_connections) {
+	struct rig_req q[NBD_CONNS];
+	uint8_t buf[4096];
+
+	NBDRIG_NEEDS("nbdkit");
+	begin_with("--filter=delay", "rdelay=20ms");
+	nbdrig_disk_open(&disk);
+	NBDRIG_UNTIL(connected() == NBD_CONNS);
+	for (unsigned i = 0; i < NBD_CONNS; i++)
+		nbdrig_submit(&disk, &q[i], BLK_READ, 0, 0, buf, 4096);
+	node_give_up(disk.node);
+	ck_assert_int_eq(shutdown(disk.nbd->conn[1].fd, SHUT_RDWR), 0);
+	for (unsigned i = 0; i < NBD_CONNS; i++)
+		ck_assert_int_eq(rig_wait(&q[i]), 0);
 	end();
 }
 END_TEST
