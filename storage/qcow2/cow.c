@@ -117,7 +117,8 @@ static void qcow_plan_ends(struct qpiece *p)
 	p->zero_tail = qcow_reads_zero(q, entry, bitmap, last, p->end, p->to);
 }
 
-/* Where the clusters would go on from the one before. 0 = anywhere. */
+/* Where the clusters would go on from the one before, if that is a place in
+ * the file. 0 = anywhere. */
 static uint64_t qcow_near(const struct qpiece *p)
 {
 	const struct qcow2 *q = p->q;
@@ -126,7 +127,8 @@ static uint64_t qcow_near(const struct qpiece *p)
 	if (!p->index)
 		return 0;
 	entry = qmap_entry(q, p->slice, p->index - 1, &bitmap);
-	if ((entry & QL2_COMPRESSED) || !(entry & QL2_OFFSET))
+	if ((entry & QL2_COMPRESSED) || !(entry & QL2_OFFSET) ||
+		(entry & QL2_OFFSET) >> q->cluster_bits >= q->file_end)
 		return 0;
 	return (entry & QL2_OFFSET) + q->cluster_size;
 }

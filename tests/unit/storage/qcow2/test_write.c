@@ -524,6 +524,24 @@ START_TEST (data_never_goes_to_a_table) {
 }
 END_TEST
 
+START_TEST (a_place_behind_the_file_draws_no_data_there) {
+	struct inner in;
+	uint64_t l2, size;
+
+	inner_begin(&in, &usual, NULL, NULL);
+	ck_assert_int_eq(inner_write(&in, 0, 512, 1), 0);
+	ck_assert_int_eq(inner_commit(&in), 0);
+	l2 = in.q->l1[0] & QL1_OFFSET;
+	ck_assert_int_eq(qt_close(in.n), 0);
+	put_be64(memnode_bytes(in.file, NULL) + l2, (4 * GiB) | QL2_COPIED);
+	inner_open(&in);
+	ck_assert_int_eq(inner_write(&in, CLUSTER, CLUSTER, 2), 0);
+	ck_assert_int_eq(qt_close(in.n), 0);
+	memnode_bytes(in.file, &size);
+	ck_assert_uint_lt(size, MiB);
+}
+END_TEST
+
 START_TEST (an_image_for_reading_is_not_written) {
 	struct qcow2_opts o = { .readonly = true };
 	struct node *file = qt_new(&usual), *n;
@@ -574,5 +592,6 @@ QT_SUITE("qcow2-write", what_is_there_is_written_in_one_request,
 	a_failed_write_leaves_what_was,
 	a_full_disk_is_enospc_until_there_is_room,
 	a_failed_read_of_what_fills_up_fails_the_write,
-	data_never_goes_to_a_table, an_image_for_reading_is_not_written,
+	data_never_goes_to_a_table, a_place_behind_the_file_draws_no_data_there,
+	an_image_for_reading_is_not_written,
 	a_flush_reaches_the_data_file_first)
