@@ -60,15 +60,20 @@ void qfree_later(struct qcow2 *q, uint64_t host, uint64_t len)
 
 void qfree_entry(struct qcow2 *q, uint64_t entry)
 {
-	uint64_t host;
-	uint32_t len;
+	uint64_t host = entry & QL2_OFFSET;
+	uint32_t len = q->cluster_size;
 
 	if (entry & QL2_COMPRESSED) {
-		if (qmap_compressed(q, entry, &host, &len))
-			qfree_later(q, host, len);
-	} else if (q->data == q->file && (entry & QL2_OFFSET)) {
-		qfree_later(q, entry & QL2_OFFSET, q->cluster_size);
+		if (!qmap_compressed(q, entry, &host, &len))
+			return;
+	} else if (!host || q->data != q->file) {
+		return;
 	}
+	if (qmeta_hits(q, host, len))
+		qcow2_mark_corrupt(q, "data at %#llx lies in a table",
+			(unsigned long long)host);
+	else
+		qfree_later(q, host, len);
 }
 
 /* A run of clusters that are free now, to be given back to the host. */

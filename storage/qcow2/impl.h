@@ -398,7 +398,8 @@ int qfree_now(struct qcow2 *q, uint64_t host, uint64_t len);
 /* Whatever bytes lie in: each cluster they touch once, after the reference
  * is durably gone. Cannot fail: a lack of memory leaves a leak. */
 void qfree_later(struct qcow2 *q, uint64_t host, uint64_t len);
-/* What an L2 entry refers to, by its kind (with qfree_later()). */
+/* What an L2 entry refers to, by its kind (with qfree_later()). A table is not
+ * given up: that marks the image corrupt. */
 void qfree_entry(struct qcow2 *q, uint64_t entry);
 
 /* The order at the head of this file. meta held, in a fiber. */

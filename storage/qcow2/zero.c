@@ -194,7 +194,7 @@ static int qzero_map_run(struct qcow2 *q, uint64_t offset, uint64_t end,
 	}
 	*next = stop;
 	qcache_put(&q->l2, s);
-	return 0;
+	return q->corrupt ? -EIO : 0;
 }
 
 /* In the data file too: zeros, where it is the raw image itself; or a hole.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
 #include "tests/unit/storage/qcow2/inner.h"
@@ -326,6 +327,32 @@ START_TEST (a_corrupt_image_is_not_changed) {
 }
 END_TEST
 
+START_TEST (a_table_is_not_given_up) {
+	for (unsigned how = 0; how < 2; how++) {
+		struct inner in;
+		uint64_t l2, l1;
+		uint8_t *bytes;
+
+		inner_begin(&in, &usual, NULL, NULL);
+		ck_assert_int_eq(inner_write(&in, 0, CLUSTER, 1), 0);
+		ck_assert_int_eq(inner_commit(&in), 0);
+		l2 = in.q->l1[0] & QL1_OFFSET;
+		l1 = in.q->h.l1_offset;
+		ck_assert_int_eq(qt_close(in.n), 0);
+		bytes = memnode_bytes(in.file, NULL);
+		put_be64(bytes + l2, l1 | QL2_COPIED);
+		inner_open(&in);
+		ck_assert_int_eq(how ? discard(&in, 0, CLUSTER)
+				     : zero(&in, BLK_UNMAP, 0, CLUSTER),
+			-EIO);
+		ck_assert(in.q->corrupt);
+		ck_assert_int_eq(qt_io(in.n, BLK_FLUSH, 0, 0, NULL, 0), -EIO);
+		ck_assert_int_eq(qt_close(in.n), 0);
+		ck_assert_uint_eq(get_be64(bytes + l1), l2 | QL1_COPIED);
+	}
+}
+END_TEST
+
 QT_SUITE("qcow2-zero", zeros_are_a_flag_and_keep_the_place,
 	nothing_is_made_where_nothing_is, parts_of_clusters_are_written,
 	the_last_part_of_a_disk_is_a_whole_cluster,
@@ -334,4 +361,4 @@ QT_SUITE("qcow2-zero", zeros_are_a_flag_and_keep_the_place,
 	a_discard_never_shows_what_backs_it,
 	space_is_given_back_once_and_after_the_commit, a_data_file_gets_holes,
 	a_raw_data_file_is_zeroed_itself, a_failed_table_leaves_what_was,
-	a_corrupt_image_is_not_changed)
+	a_corrupt_image_is_not_changed, a_table_is_not_given_up)
