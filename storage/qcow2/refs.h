@@ -38,5 +38,8 @@ int qrt_prepare(struct qcow2 *q);
 bool qrt_is_dirty(const struct qcow2 *q);
 /* Write and sync it; the new blocks are durable already. */
 int qrt_write(struct qcow2 *q);
+/* Take block i out of it, on disk too; the table's place is as large as the
+ * table. When that fails the next commit enters the block again. */
+int qrt_drop(struct qcow2 *q, uint64_t i);
 
 #endif

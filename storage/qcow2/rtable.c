@@ -263,6 +263,29 @@ int qrt_write(struct qcow2 *q)
 	return 0;
 }
 
+int qrt_drop(struct qcow2 *q, uint64_t i)
+{
+	struct qnew_block *b = malloc(sizeof(*b));
+	uint64_t host = q->rt[i];
+	int r;
+
+	if (!b)
+		return -ENOMEM;
+	q->rt[i] = 0;
+	r = qrt_write_piece(q, i);
+	if (!r)
+		r = node_flush(q->file);
+	if (!r) {
+		free(b);
+		return 0;
+	}
+	/* nobody knows which of the two the disk has */
+	q->rt[i] = host;
+	b->index = i;
+	list_add_tail(&q->new_blocks, &b->node);
+	return r;
+}
+
 /* --- open and close --- */
 
 static int qref_read_table(struct qcow2 *q, struct err *e)

@@ -4,15 +4,7 @@
  * that count nothing but themselves go first: they lie among what they count.
  * See whole.h.
  */
-#include <errno.h>
-#include <stdlib.h>
-
-#include "vm/base/bytes.h"
-#include "vm/base/sizes.h"
-
 #include "storage/qcow2/whole.h"
-
-#define PIECE 512u /* of the refcount table, written at once */
 
 /* Does block i count nothing, or only itself? */
 static bool counts_nothing(struct qcow2 *q, uint64_t i)
@@ -30,26 +22,12 @@ static bool counts_nothing(struct qcow2 *q, uint64_t i)
 	return !n || (!qref_scan(q, own + 1, n, false, &k) && k == n);
 }
 
-/* The piece of the table with entry i, which is 0 then. */
-static int write_without(struct qcow2 *q, uint64_t i)
-{
-	uint64_t first = size_down(i, PIECE / 8);
-	uint8_t buf[PIECE];
-	int r;
-
-	for (unsigned k = 0; k < PIECE / 8; k++)
-		put_be64(buf + 8 * (size_t)k,
-			first + k == i ? 0 : q->rt[first + k]);
-	r = node_write(q->file, q->h.rt_offset + first * 8, buf, PIECE, 0);
-	return r ? r : node_flush(q->file);
-}
-
 /* False = it could not be. */
 static bool drop_block(struct qcow2 *q, uint64_t i)
 {
 	uint64_t host = q->rt[i], own = host >> q->cluster_bits;
 
-	if (write_without(q, i))
+	if (qrt_drop(q, i))
 		return false;
 	if (own >> q->rb_bits == i) {
 		qmeta_del(q, host, q->cluster_size);
@@ -57,7 +35,6 @@ static bool drop_block(struct qcow2 *q, uint64_t i)
 		if (own < q->free_hint)
 			q->free_hint = own;
 	}
-	q->rt[i] = 0;
 	/* else another block counts it */
 	if (own >> q->rb_bits != i)
 		(void)qfree_now(q, host, q->cluster_size);

@@ -294,6 +294,41 @@ END_TEST
 
 /* --- make_empty ----------------------------------------------------------- */
 
+/* The k-th sync while it shrinks fails. False = there were fewer. */
+static bool shrink_fails_at(unsigned k)
+{
+	struct qcow2_create o = { .size = 1 * MiB, .cluster_size = 512 };
+	struct node *file = qt_new(&o), *n = qt_opened(file);
+	struct resize_call c = { n, 64 * KiB, QCOW2_PREALLOC_OFF, ERR_NONE };
+	uint64_t syncs;
+
+	put(n, 0, 1 * MiB, 1);
+	ck_assert_int_eq(qt_io(n, BLK_FLUSH, 0, 0, NULL, 0), 0);
+	syncs = memnode_count(file, BLK_FLUSH);
+	memnode_fail_once(file, BLK_FLUSH, k, EIO);
+	(void)qt_run(resize_fn, &c);
+	syncs = memnode_count(file, BLK_FLUSH) - syncs;
+	memnode_fail(file, BLK_FLUSH, 0, 0);
+	/* some of the refcount blocks are needed again, no new ones */
+	resize(n, 640 * KiB, QCOW2_PREALLOC_OFF);
+	put(n, 64 * KiB, 576 * KiB, 2);
+	sound(n, file);
+	ck_assert(has(n, 0, 64 * KiB, 1));
+	ck_assert(has(n, 64 * KiB, 576 * KiB, 2));
+	ck_assert_int_eq(qt_close(n), 0);
+	qt_check(file);
+	return syncs > k;
+}
+
+START_TEST (a_failed_sync_while_it_shrinks_is_no_corruption) {
+	unsigned k = 0;
+
+	while (shrink_fails_at(k))
+		k++;
+	ck_assert_uint_gt(k, 5);
+}
+END_TEST
+
 START_TEST (an_emptied_image_shows_what_backs_it) {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		struct node *file = damage_make(options[i], 4 * MiB, 20, 1);
@@ -499,6 +534,7 @@ QT_SUITE("qcow2 resize", what_is_new_reads_as_zeros,
 	what_backs_the_image_does_not_show_behind_it,
 	preallocated_clusters_have_places, snapshots_keep_their_size,
 	what_cannot_be_is_refused, a_lack_of_space_leaves_the_size,
+	a_failed_sync_while_it_shrinks_is_no_corruption,
 	an_emptied_image_shows_what_backs_it, snapshots_outlive_emptying,
 	a_data_file_is_as_long_as_the_disk,
 	no_crash_shows_what_must_not_be_seen)
