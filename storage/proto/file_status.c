@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "vm/base/sizes.h"
+
 #include "storage/proto/file.h"
 
 void file_status_forget(struct file *f)
@@ -16,7 +18,9 @@ void file_status_forget(struct file *f)
 	f->changes++;
 }
 
-/* io->arg: from; afterwards the extent [from, to), io->flag its kind. */
+/* io->arg: from; afterwards the extent [from, to), io->flag its kind. The
+ * block in which a file ends is there to its end: a guest's file has whole
+ * blocks. */
 static int64_t file_seek_job(struct file_io *io)
 {
 	off_t from = (off_t)io->arg[0];
@@ -27,7 +31,8 @@ static int64_t file_seek_job(struct file_io *io)
 
 		/* what a file lost is no hole: its read fails */
 		io->flag = end <= from;
-		io->arg[1] = end <= from ? UINT64_MAX : (uint64_t)end;
+		io->arg[1] = end <= from ? UINT64_MAX
+					 : size_up((uint64_t)end, FILE_BLOCK);
 		return 0;
 	}
 	if (data < 0)
@@ -40,7 +45,7 @@ static int64_t file_seek_job(struct file_io *io)
 	hole = lseek(io->f->fd, from, SEEK_HOLE);
 	if (hole <= from)
 		return hole < 0 ? -errno : -EINVAL;
-	io->arg[1] = (uint64_t)hole;
+	io->arg[1] = size_up((uint64_t)hole, FILE_BLOCK);
 	return 0;
 }
 

@@ -148,6 +148,23 @@ START_TEST (status_tells_data_holes_and_the_end) {
 }
 END_TEST
 
+START_TEST (status_of_a_guests_file_is_of_whole_blocks) {
+	must_open(rig_file("a.img", MiB + 1000), false);
+	is_status(0, MiB + 1024, 'h', MiB + 1024);
+	is_status(MiB + 512, 512, 'h', 512);
+	close_node();
+	rig_write_file(opts.path, MiB, "x", 1);
+	must_open(opts.path, false);
+	is_status(MiB, 1024, 'd', 1024);
+	is_status(MiB + 512, 512, 'd', 512);
+	close_node();
+	must_open(opts.path, true);
+	is_status(MiB, 1024, 'd', 1000);
+	is_status(MiB + 1000, 24, 'e', 24);
+	close_node();
+}
+END_TEST
+
 START_TEST (status_does_not_remember_what_was_written_over) {
 	must_open(rig_file("a.img", MiB), true);
 	is_status(0, MiB, 'h', MiB);
@@ -488,6 +505,7 @@ START_TEST (head_of_a_file_is_read_without_its_locks) {
 END_TEST
 
 RIG_SUITE("storage/file", status_tells_data_holes_and_the_end,
+	status_of_a_guests_file_is_of_whole_blocks,
 	status_does_not_remember_what_was_written_over,
 	where_holes_cannot_be_found_all_is_data,
 	status_of_a_block_device_is_data,

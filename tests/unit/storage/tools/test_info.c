@@ -157,6 +157,39 @@ START_TEST (map_gives_whole_runs_in_order) {
 }
 END_TEST
 
+static bool map_adds_up(void *arg, uint64_t offset, const struct blk_extent *x)
+{
+	uint64_t *end = arg;
+
+	ck_assert_uint_eq(offset, *end);
+	*end += x->len;
+	return true;
+}
+
+START_TEST (a_file_that_ends_within_a_sector_is_mapped_and_compared) {
+	const char *odd = img_raw("odd.raw", 1);
+	struct img_ref a = img_ref(odd), b;
+	struct err e = ERR_NONE;
+	struct img_compare c;
+	uint64_t end = 0;
+
+	ck_assert_int_eq(truncate(odd, 70000), 0);
+	ck_assert_msg(!img_map(&a, 0, UINT64_MAX, map_adds_up, &end, NULL, &e),
+		"%s", e.msg);
+	ck_assert_uint_eq(end, 70144);
+	b = img_ref(img_overlay("over.qcow2", odd));
+	end = 0;
+	ck_assert_msg(!img_map(&b, 0, UINT64_MAX, map_adds_up, &end, NULL, &e),
+		"%s", e.msg);
+	ck_assert_uint_eq(end, 70144);
+	ck_assert_msg(!img_compare(&a, &b, false, NULL, &c, &e), "%s", e.msg);
+	ck_assert(c.equal && !c.sizes_differ);
+	/* and copied out of */
+	ck_assert_msg(!img_rebase(&b, "", "", false, NULL, &e), "%s", e.msg);
+	ck_assert(img_same(odd, b.path));
+}
+END_TEST
+
 START_TEST (map_ends_when_told_and_says_when_it_cannot) {
 	struct img_ref ref = img_ref(img_raw("a.raw", 1));
 	struct runs m = { .most = 1 };
@@ -178,4 +211,5 @@ END_TEST
 RIG_SUITE("tools/info", a_raw_file_is_its_size, a_chain_is_told_layer_by_layer,
 	snapshots_are_listed, snapshots_come_back_and_go,
 	what_is_wrong_with_a_chain_is_told, map_gives_whole_runs_in_order,
-	map_ends_when_told_and_says_when_it_cannot)
+	map_ends_when_told_and_says_when_it_cannot,
+	a_file_that_ends_within_a_sector_is_mapped_and_compared)
