@@ -121,7 +121,7 @@ static void blk_round_extent(const struct blk *b, struct blk_extent *x)
 	if (x->len < block) {
 		x->len = block;
 		x->data = x->present = true;
-		x->zero = false;
+		x->zero = x->has_host = false;
 	}
 	x->len = size_down(x->len, block);
 }

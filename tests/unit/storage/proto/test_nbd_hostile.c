@@ -283,6 +283,43 @@ START_TEST (extents_are_taken_for_what_they_may_be) {
 }
 END_TEST
 
+/* Extents of a server's are of bytes, those of an image of whole blocks. */
+START_TEST (extents_that_end_within_blocks_are_cut_to_blocks) {
+	static const char list[] = "0 1000 hole,zero\n1000 2524\n"
+				   "3524 4668 hole,zero\n";
+	static const struct {
+		uint64_t at, len;
+		bool data;
+	} want[] = { { 0, 512, false }, { 512, 512, true },
+		{ 1024, 2048, true }, { 3072, 512, true },
+		{ 3584, 4608, false } };
+	const char *path = rig_file("extents", 0);
+	struct nbdrig_server s = { 0 };
+	struct blk_extent x;
+	struct blk_opts o;
+	struct blk *b;
+
+	NBDRIG_NEEDS("nbdkit");
+	rig_write_file(path, 0, list, sizeof(list) - 1);
+	nbdrig_listen(&s);
+	nbdrig_start(&s,
+		"nbdkit -f --filter=extentlist memory 8K extentlist=%s", path);
+	o = rig_opts(nbdrig_uri(&s, ""));
+	b = rig_open(&o);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		ck_assert_int_eq(blk_status(b, 0, want[i].at,
+					 8 * KiB - want[i].at, &x),
+			0);
+		ck_assert_uint_eq(x.len, want[i].len);
+		ck_assert_int_eq(x.data, want[i].data);
+		ck_assert_int_eq(x.zero, !want[i].data);
+		ck_assert_int_eq(x.has_host, want[i].len == 2048);
+	}
+	ck_assert_int_eq(blk_close(b), 0);
+	nbdrig_end(&s);
+}
+END_TEST
+
 START_TEST (empty_extent_is_no_hang) {
 	struct blk_extent x;
 	struct rig_req q;
@@ -399,7 +436,9 @@ END_TEST
 RIG_SUITE("nbd_hostile",
 	zeroing_that_is_not_supported_after_all_becomes_writing,
 	trim_that_is_not_supported_after_all_is_no_error, failed_flush_is_told,
-	extents_are_taken_for_what_they_may_be, empty_extent_is_no_hang,
+	extents_are_taken_for_what_they_may_be,
+	extents_that_end_within_blocks_are_cut_to_blocks,
+	empty_extent_is_no_hang,
 	reply_that_nobody_waits_for_ends_the_connection,
 	more_data_than_asked_is_not_taken, size_that_is_negative_is_refused,
 	largest_size_is_taken,
