@@ -65,7 +65,7 @@ int chain_resolve(const char *path, const char *name, char **out, struct err *e)
 	if (!*name)
 		return err_set(e, EINVAL, "%s: it names a file without a name",
 			path);
-	if (*name == '/' || nbd_is_uri(name) || (!folder_end && *name)) {
+	if (*name == '/' || nbd_is_uri(name) || !folder_end) {
 		*out = strdup(name);
 	} else if (nbd_is_uri(path)) {
 		return err_set(e, EINVAL,

@@ -66,6 +66,13 @@ int chain_reopen(struct chain *ch, unsigned i, bool readonly, struct err *e);
 int chain_resolve(const char *path, const char *name, char **out,
 	struct err *e);
 
+/*
+ * The format that the image at path records for its backing file name;
+ * BLK_AUTO for recorded NULL. 0, or -ENOTSUP with e filled. Any thread.
+ */
+int chain_format(const char *path, const char *name, const char *recorded,
+	enum blk_format *out, struct err *e);
+
 /* Of an open image: the top layer's node (without throttle) and its chain. */
 struct node *blk_node(struct blk *b);
 struct chain *blk_chain(struct blk *b);

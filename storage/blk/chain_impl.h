@@ -23,8 +23,8 @@ struct chain {
 int layer_open(struct chain *ch, struct chain_layer *l, struct err *e);
 
 /*
- * What backs l, by name: *name NULL = nothing does. *format is BLK_AUTO when
- * it is not recorded. -errno with e filled for a format that we have not.
+ * What backs l, by name: *name NULL = nothing does. Its format, and what is
+ * returned, as of chain_format().
  */
 int layer_backing(const struct chain_layer *l, const char **name,
 	enum blk_format *format, struct err *e);

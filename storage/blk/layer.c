@@ -105,8 +105,8 @@ static int layer_probe(struct chain *ch, struct chain_layer *l, struct err *e)
  * What a guest may have written is no place to take names of files from.
  * Whether the top or a backing file, the mend is to tell the format.
  */
-static int layer_distrust(const struct chain_layer *l, const char *what,
-	const char *name, struct err *e)
+static int layer_distrust(const struct chain_layer *l, const char *name,
+	struct err *e)
 {
 	if (!l->name)
 		return err_set(e, EINVAL,
@@ -117,10 +117,10 @@ static int layer_distrust(const struct chain_layer *l, const char *what,
 			l->path, probe_format_name(l->format), name,
 			probe_format_name(l->format));
 	return err_set(e, EINVAL,
-		"%s: looks like %s and names another %s (%s), but its own "
+		"%s: looks like %s and names another file (%s), but its own "
 		"format is recorded nowhere: if it is yours record it: disk "
 		"rebase -u -b %s -F %s of the image above",
-		l->path, probe_format_name(l->format), what, name, l->name,
+		l->path, probe_format_name(l->format), name, l->name,
 		probe_format_name(l->format));
 }
 
@@ -140,7 +140,7 @@ static int layer_add_data(struct chain *ch, struct chain_layer *l,
 			"name: convert it with qemu-img, which can be told",
 			l->path);
 	if (l->probed)
-		return layer_distrust(l, "file", name, e);
+		return layer_distrust(l, name, e);
 	r = chain_resolve(l->path, name, &data.path, e);
 	if (!r) {
 		layer_identify(&data);
@@ -179,7 +179,7 @@ static int layer_open_qcow2(struct chain *ch, struct chain_layer *l,
 		return 0;
 	name = qcow2_backing_file(l->node, &format);
 	if (name && l->probed && !ch->opts.no_backing)
-		r = layer_distrust(l, "file", name, e);
+		r = layer_distrust(l, name, e);
 	if (!r)
 		r = layer_add_data(ch, l, e);
 	if (r)
@@ -201,7 +201,7 @@ static int layer_open_extent(void *arg, const char *name, struct node **out,
 	int r;
 
 	if (x->l->probed)
-		return layer_distrust(x->l, "file", name, e);
+		return layer_distrust(x->l, name, e);
 	r = chain_resolve(x->l->path, name, &path, e);
 	if (r)
 		return r;
@@ -263,21 +263,38 @@ int layer_open(struct chain *ch, struct chain_layer *l, struct err *e)
 	return 0;
 }
 
-int layer_backing(const struct chain_layer *l, const char **name,
-	enum blk_format *format, struct err *e)
+/* QEMU takes its protocols' names too, for raw images. */
+static bool format_is_protocol(const char *name)
 {
-	const char *recorded = NULL;
+	return !strcmp(name, "file") || !strcmp(name, "host_device") ||
+	       !strcmp(name, "nbd");
+}
 
-	*name = NULL;
-	*format = BLK_AUTO;
-	if (l->format != BLK_QCOW2)
+int chain_format(const char *path, const char *name, const char *recorded,
+	enum blk_format *out, struct err *e)
+{
+	*out = BLK_AUTO;
+	if (!recorded)
 		return 0;
-	*name = qcow2_backing_file(l->node, &recorded);
-	if (*name && recorded && !probe_format_of(recorded, format))
+	if (format_is_protocol(recorded))
+		*out = BLK_RAW;
+	else if (!probe_format_of(recorded, out) || *out == BLK_AUTO)
 		return err_set(e, ENOTSUP,
 			"%s: its backing file %s has the format %s, which is "
 			"not supported: convert that with qemu-img, then disk "
 			"rebase -u",
-			l->path, *name, recorded);
+			path, name, recorded);
 	return 0;
+}
+
+int layer_backing(const struct chain_layer *l, const char **name,
+	enum blk_format *format, struct err *e)
+{
+	const char *recorded;
+
+	*name = NULL;
+	if (l->format != BLK_QCOW2)
+		return 0;
+	*name = qcow2_backing_file(l->node, &recorded);
+	return *name ? chain_format(l->path, *name, recorded, format, e) : 0;
 }

@@ -43,27 +43,21 @@ struct probe probe_head(const void *head, uint64_t len)
 	return (struct probe){ BLK_RAW, NULL };
 }
 
-/* "file" and the like: old QEMUs record them for raw images. */
-static const struct {
-	const char *name;
-	enum blk_format format;
-} names[] = {
-	{ "raw", BLK_RAW },
-	{ "qcow2", BLK_QCOW2 },
-	{ "vmdk", BLK_VMDK },
-	{ "vdi", BLK_VDI },
-	{ "vhdx", BLK_VHDX },
-	{ "file", BLK_RAW },
-	{ "host_device", BLK_RAW },
-	{ "nbd", BLK_RAW },
+static const char *const names[] = {
+	[BLK_RAW] = "raw",
+	[BLK_QCOW2] = "qcow2",
+	[BLK_AUTO] = "auto",
+	[BLK_VMDK] = "vmdk",
+	[BLK_VDI] = "vdi",
+	[BLK_VHDX] = "vhdx",
 };
 
 bool probe_format_of(const char *name, enum blk_format *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(name, names[i].name))
+		if (strcmp(name, names[i]))
 			continue;
-		*out = names[i].format;
+		*out = (enum blk_format)i;
 		return true;
 	}
 	return false;
@@ -71,8 +65,5 @@ bool probe_format_of(const char *name, enum blk_format *out)
 
 const char *probe_format_name(enum blk_format format)
 {
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (names[i].format == format)
-			return names[i].name;
-	return "auto";
+	return (size_t)format < ARRAY_LEN(names) ? names[format] : "?";
 }

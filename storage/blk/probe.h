@@ -16,7 +16,7 @@ struct probe {
 /* head: the first len bytes, PROBE_BYTES unless the image is shorter. */
 struct probe probe_head(const void *head, uint64_t len);
 
-/* "qcow2" ... as an image records it. False: none that we have. */
+/* "qcow2", "auto" ... and back. False: none that we have. */
 bool probe_format_of(const char *name, enum blk_format *out);
 const char *probe_format_name(enum blk_format format);
 

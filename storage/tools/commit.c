@@ -60,15 +60,13 @@ static int commit_find(struct commit *m, const struct img_ref *ref,
 static int commit_ref(const struct commit *m, unsigned i, struct img_ref *ref,
 	struct err *e)
 {
-	const char *format = m->chain.layers[i].format;
+	const struct img_layer *l = &m->chain.layers[i];
 
-	if (i)
-		format = m->chain.layers[i - 1].backing_format;
-	*ref = (struct img_ref){
-		.path = m->chain.layers[i].path,
-		.format = BLK_AUTO,
-	};
-	return format ? img_format_parse(format, &ref->format, e) : 0;
+	*ref = (struct img_ref){ .path = l->path };
+	if (!i)
+		return img_format_parse(l->format, &ref->format, e);
+	return chain_format(l[-1].path, l[-1].backing_file,
+		l[-1].backing_format, &ref->format, e);
 }
 
 struct empty {

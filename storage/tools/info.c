@@ -133,11 +133,8 @@ static int info_next(const struct img_info *i, struct img_ref *ref,
 			"one that is wrong with disk rebase -u",
 			l->path);
 	ref->path = l->backing_path;
-	ref->format = BLK_AUTO;
-	if (l->backing_format &&
-		img_format_parse(l->backing_format, &ref->format, e))
-		return err_prefix(e, "%s: backing format", l->path);
-	return 0;
+	return chain_format(l->path, l->backing_file, l->backing_format,
+		&ref->format, e);
 }
 
 int img_info(const struct img_ref *r, bool chain, struct img_info *out,

@@ -10,32 +10,21 @@
 
 #include "vm/base/sizes.h"
 
+#include "storage/blk/probe.h"
 #include "storage/qcow2/qcow2.h"
 #include "storage/tools/tools.h"
 
-static const char *const format_names[] = {
-	[BLK_RAW] = "raw",
-	[BLK_QCOW2] = "qcow2",
-	[BLK_AUTO] = "auto",
-	[BLK_VMDK] = "vmdk",
-	[BLK_VDI] = "vdi",
-	[BLK_VHDX] = "vhdx",
-};
-
 int img_format_parse(const char *word, enum blk_format *out, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(format_names); i++)
-		if (!strcmp(word, format_names[i])) {
-			*out = (enum blk_format)i;
-			return 0;
-		}
+	if (probe_format_of(word, out))
+		return 0;
 	return err_set(e, EINVAL,
 		"'%s' is no image format: raw, qcow2, vmdk, vdi or vhdx", word);
 }
 
 const char *img_format_name(enum blk_format f)
 {
-	return (size_t)f < ARRAY_LEN(format_names) ? format_names[f] : "?";
+	return probe_format_name(f);
 }
 
 int img_size_parse(const char *text, uint64_t *out, struct err *e)

@@ -63,14 +63,15 @@ static int rebase_open_old(struct tool *t, struct rebase *b,
 {
 	const char *format;
 	const char *name = qcow2_backing_file(blk_node(b->top), &format);
-	struct img_ref old = { .path = b->old_path, .format = BLK_AUTO };
+	struct img_ref old = { .path = b->old_path };
 	int r;
 
 	if (!name)
 		return 0;
+	r = chain_format(ref->path, name, format, &old.format, e);
+	if (r)
+		return r;
 	r = tool_beside(ref->path, name, b->old_path, sizeof(b->old_path), e);
-	if (!r && format)
-		r = img_format_parse(format, &old.format, e);
 	if (!r)
 		r = tool_open(t, &old, 0, &b->old, e);
 	if (r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* rebase and commit: what an image reads as does not change. */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tests/unit/storage/tools/img.h"
@@ -265,6 +266,41 @@ START_TEST (a_stopped_commit_leaves_the_image_reading_as_before) {
 }
 END_TEST
 
+/* As qemu-img create -F file makes it: a protocol's name, for a raw image. */
+static void record_file(const char *path)
+{
+	static const char raw[] = "\xe2\x79\x2a\xca\0\0\0\3raw",
+			  file[] = "\xe2\x79\x2a\xca\0\0\0\4file";
+	char head[512], *at;
+
+	rig_read_file(path, 0, head, sizeof(head));
+	at = memmem(head, sizeof(head), raw, sizeof(raw));
+	ck_assert_ptr_nonnull(at);
+	memcpy(at, file, sizeof(file) - 1);
+	rig_write_file(path, 0, head, sizeof(head));
+}
+
+START_TEST (a_protocol_that_is_recorded_as_format_means_raw) {
+	const char *base = img_raw("base.raw", 1);
+	const char *top = img_overlay("top.qcow2", base), *was;
+	struct img_ref ref = img_ref(top);
+	struct err e = ERR_NONE;
+	struct img_info i;
+
+	record_file(top);
+	ck_assert_str_eq(strchr(backing(top), ':'), ":file");
+	img_put(top, 1 << 20, 4096, 0x62);
+	was = keep(top, "was.raw");
+	ck_assert_msg(!img_info(&ref, true, &i, &e), "%s", e.msg);
+	ck_assert_str_eq(i.layers[1].format, "raw");
+	img_info_free(&i);
+	ck_assert_msg(!img_commit(&ref, NULL, false, NULL, &e), "%s", e.msg);
+	ck_assert(img_same(base, was));
+	ck_assert_msg(!img_rebase(&ref, "", "", false, NULL, &e), "%s", e.msg);
+	ck_assert(img_same(top, was));
+}
+END_TEST
+
 RIG_SUITE("tools/rebase", rebase_keeps_what_is_read,
 	rebase_past_a_layer_copies_only_what_that_had,
 	rebase_by_name_only_looks_at_nothing, rebase_says_what_it_misses,
@@ -274,4 +310,5 @@ RIG_SUITE("tools/rebase", rebase_keeps_what_is_read,
 	commit_past_a_layer_keeps_the_image_which_reads_the_same,
 	commit_makes_a_short_base_longer_and_hides_what_it_has_behind,
 	commit_says_when_there_is_nothing_to_commit_to,
-	a_stopped_commit_leaves_the_image_reading_as_before)
+	a_stopped_commit_leaves_the_image_reading_as_before,
+	a_protocol_that_is_recorded_as_format_means_raw)
