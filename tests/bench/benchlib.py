@@ -279,28 +279,51 @@ def cpu_seconds(pid):
     return time.clock_gettime((~pid << 3) | 2)
 
 
+class Mapping:
+    """One of smaps: where it is, what is behind it, bytes of it."""
+
+    def __init__(self, head):
+        ends, self.rights, _, device, inode = head[:5]
+        self.begin, self.end = (int(x, 16) for x in ends.split("-"))
+        self.behind = (self.rights, device, inode)
+        self.pss = self.private = 0
+
+    def size(self):
+        return self.end - self.begin
+
+
+def mappings(pid):
+    found = []
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:
+        for line in f:
+            words = line.split()
+            if not words[0].endswith(":"):
+                found.append(Mapping(words))
+            elif words[0] == "Pss:":
+                found[-1].pss += int(words[1]) << 10
+            elif words[0] in ("Private_Clean:", "Private_Dirty:"):
+                found[-1].private += int(words[1]) << 10
+    return found
+
+
 class Memory:
     """A process' memory in bytes, guest RAM apart: mappings of more than half
-    its size are guest RAM, which nothing else in these programs comes near
-    (guestdeck has its first 2 MiB apart, which count as not guest RAM)."""
+    its size are guest RAM, which nothing else in these programs comes near.
+    So are the 2 MiB right below one if they are of the same kind: guestdeck
+    asks for no huge page there, which makes them a mapping of their own."""
 
     def __init__(self, pid, ram_bytes):
         self.pss = self.private = self.ram = 0
-        size = 0
-        with open(f"/proc/{pid}/smaps", encoding="ascii",
-                  errors="replace") as f:
-            for line in f:
-                words = line.split()
-                if words[0] == "Size:":
-                    size = int(words[1]) << 10
-                elif words[0] == "Pss:":
-                    if size > ram_bytes // 2:
-                        self.ram += int(words[1]) << 10
-                    else:
-                        self.pss += int(words[1]) << 10
-                elif words[0] in ("Private_Clean:", "Private_Dirty:"):
-                    if size <= ram_bytes // 2:
-                        self.private += int(words[1]) << 10
+        found = mappings(pid)
+        for m, above in zip(found, found[1:] + [None]):
+            if m.size() > ram_bytes // 2 or (
+                    m.size() == 2 << 20 and above and
+                    m.end == above.begin and m.behind == above.behind and
+                    above.size() > ram_bytes // 2):
+                self.ram += m.pss
+            else:
+                self.pss += m.pss
+                self.private += m.private
 
 
 def warm(*paths):
