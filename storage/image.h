@@ -46,6 +46,9 @@ enum img_prealloc {
 	IMG_PREALLOC_FULL, /* written with zeros */
 };
 
+/* "off", "metadata", "falloc", "full". -EINVAL: none of them. */
+int img_prealloc_parse(const char *word, enum img_prealloc *out, struct err *e);
+
 /* What -o says, for create and convert. All zero = the defaults. */
 struct img_options {
 	unsigned compat;        /* qcow2: 2 or 3; 0 = 3 */

@@ -143,21 +143,15 @@ int disk_resize(const struct cmd_args *a, struct disk_io *io)
 {
 	struct img_resize z = { .shrink = cmd_opt(a, "--shrink") };
 	const char *how = cmd_opt(a, "--preallocation");
-	struct img_options o = { 0 };
 	const char *size = a->operand[1];
 	struct err e = ERR_NONE;
-	char text[64];
 	uint64_t now;
 	int r = disk_ref(a, io, 0, "-f", &z.ref);
 
 	if (r)
 		return r;
-	if (how) {
-		snprintf(text, sizeof(text), "preallocation=%s", how);
-		if (img_options_parse(&o, BLK_QCOW2, text, &e))
-			return disk_wrong(io, "%s: %s", a->verb->name, e.msg);
-		z.prealloc = o.prealloc;
-	}
+	if (how && img_prealloc_parse(how, &z.prealloc, &e))
+		return disk_wrong(io, "%s: %s", a->verb->name, e.msg);
 	z.sign = *size == '+' ? 1 : *size == '-' ? -1 : 0;
 	if (img_size_parse(size + (z.sign ? 1 : 0), &z.size, &e))
 		return disk_wrong(io, "%s: %s", a->verb->name, e.msg);

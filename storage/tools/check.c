@@ -129,7 +129,6 @@ static int resize_fiber(void *arg)
 static int resize_back_fiber(void *arg)
 {
 	struct resize *z = arg;
-
 	struct err *e = z->e;
 	int r;
 
@@ -187,6 +186,16 @@ static int resize_target(const struct img_resize *o, uint64_t now, uint64_t *to,
 	return 0;
 }
 
+static int resize_check(const struct resize *z, const char *path)
+{
+	if (z->how == IMG_PREALLOC_METADATA && z->n->ops != &qcow2_ops)
+		return err_set(z->e, EINVAL,
+			"%s: has no metadata to preallocate: off, falloc or "
+			"full",
+			path);
+	return 0;
+}
+
 int img_resize(const struct img_resize *o, struct img_job *j, uint64_t *size,
 	struct err *e)
 {
@@ -205,8 +214,10 @@ int img_resize(const struct img_resize *o, struct img_job *j, uint64_t *size,
 	}
 	if (!r) {
 		z.n = blk_node(b);
-		r = resize_run(&z, o->ref.path);
+		r = resize_check(&z, o->ref.path);
 	}
+	if (!r)
+		r = resize_run(&z, o->ref.path);
 	if (!r)
 		*size = z.to;
 	r = tool_close(&b, o->ref.path, r, e);

@@ -39,6 +39,26 @@ int img_size_parse(const char *text, uint64_t *out, struct err *e)
 	return 0;
 }
 
+int img_prealloc_parse(const char *word, enum img_prealloc *out, struct err *e)
+{
+	static const char *const names[] = {
+		[IMG_PREALLOC_OFF] = "off",
+		[IMG_PREALLOC_METADATA] = "metadata",
+		[IMG_PREALLOC_FALLOC] = "falloc",
+		[IMG_PREALLOC_FULL] = "full",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(word, names[i])) {
+			*out = (enum img_prealloc)i;
+			return 0;
+		}
+	return err_set(e, EINVAL,
+		"'%s' is no preallocation: off, metadata (qcow2), falloc or "
+		"full",
+		word);
+}
+
 /* One key of -o. */
 
 struct option {
@@ -126,19 +146,7 @@ static int opt_compression(struct img_options *o, const char *v)
 
 static int opt_prealloc(struct img_options *o, const char *v)
 {
-	static const char *const names[] = {
-		[IMG_PREALLOC_OFF] = "off",
-		[IMG_PREALLOC_METADATA] = "metadata",
-		[IMG_PREALLOC_FALLOC] = "falloc",
-		[IMG_PREALLOC_FULL] = "full",
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcmp(v, names[i])) {
-			o->prealloc = (enum img_prealloc)i;
-			return 0;
-		}
-	return -EINVAL;
+	return img_prealloc_parse(v, &o->prealloc, NULL);
 }
 
 static int opt_data_file(struct img_options *o, const char *v)

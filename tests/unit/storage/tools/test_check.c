@@ -136,6 +136,11 @@ START_TEST (resize_goes_up_and_down_and_warns_of_loss) {
 			-ERANGE);
 		ck_assert_uint_eq(size_of(p), 8 << 20);
 	}
+	ck_assert_int_eq(resize(paths[0], 1, 1 << 20, false,
+				 IMG_PREALLOC_METADATA, NULL, &e),
+		-EINVAL);
+	ck_assert_err(e, EINVAL, "has no metadata to preallocate");
+	ck_assert_uint_eq(size_of(paths[0]), 8 << 20);
 	img_sound(paths[1]);
 	ck_assert(img_same(paths[0], paths[1]));
 }
