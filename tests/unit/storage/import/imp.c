@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
 #define DEPTH  16
@@ -160,6 +161,19 @@ void imp_fails(enum blk_format format, struct node *file, int code,
 
 	ck_assert_int_eq(imp_try(format, file, &n, &e), -code);
 	ck_assert_err(e, code, has);
+}
+
+void imp_fields_fail(enum blk_format format,
+	struct node *(*make)(uint8_t **bytes), const struct imp_field *f,
+	size_t n)
+{
+	for (; n--; f++) {
+		uint8_t *b;
+		struct node *file = make(&b);
+
+		put_le(b + f->at, f->v, f->width);
+		imp_fails(format, file, f->code, f->has);
+	}
 }
 
 /* --- requests --- */
@@ -328,5 +342,21 @@ uint64_t imp_same(struct node *n, const char *raw)
 	read_all(n, want, size);
 	zeros = status_all(n, want, size);
 	free(want);
+	return zeros;
+}
+
+uint64_t imp_round_trip(enum blk_format format, const char *name,
+	const char *options, uint64_t size)
+{
+	char image[16];
+	struct node *n;
+	uint64_t zeros;
+
+	snprintf(image, sizeof(image), "a.%s", name);
+	imp_raw("raw", size, (unsigned)size);
+	imp_convert("raw", name, options, image);
+	n = imp_open(format, imp_load(image));
+	zeros = imp_same(n, "raw");
+	imp_close(n);
 	return zeros;
 }

@@ -43,6 +43,19 @@ void imp_close(struct node *n);
 void imp_fails(enum blk_format format, struct node *file, int code,
 	const char *has);
 
+/* A field of an image, a value that it must not have, and what is told. */
+struct imp_field {
+	unsigned at, width; /* bytes; little endian */
+	uint64_t v;
+	int code;
+	const char *has;
+};
+
+/* The image that make() gives must fail with each of n fields. */
+void imp_fields_fail(enum blk_format format,
+	struct node *(*make)(uint8_t **bytes), const struct imp_field *f,
+	size_t n);
+
 /* One request, waited for; returns its error. */
 int imp_rw(struct node *n, enum blk_op op, uint64_t offset, void *buf,
 	uint64_t len);
@@ -55,5 +68,10 @@ int imp_status(struct node *n, uint64_t offset, uint64_t len,
  * Returns how many bytes the status said are zero.
  */
 uint64_t imp_same(struct node *n, const char *raw);
+
+/* imp_raw() of size as "raw", imp_convert() to "a." and qemu-img's name of
+ * format, loaded and opened: imp_same(). */
+uint64_t imp_round_trip(enum blk_format format, const char *name,
+	const char *options, uint64_t size);
 
 #endif

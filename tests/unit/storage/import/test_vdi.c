@@ -9,15 +9,9 @@
 
 static void round_trip(const char *options, uint64_t size, bool sparse)
 {
-	struct node *n;
-	uint64_t zeros;
+	uint64_t zeros = imp_round_trip(BLK_VDI, "vdi", options, size);
 
-	imp_raw("raw", size, (unsigned)size);
-	imp_convert("raw", "vdi", options, "a.vdi");
-	n = imp_open(BLK_VDI, imp_load("a.vdi"));
-	zeros = imp_same(n, "raw");
 	ck_assert(!sparse || zeros > 0);
-	imp_close(n);
 }
 
 START_TEST (a_dynamic_image_reads_as_its_source) {
@@ -128,46 +122,43 @@ START_TEST (an_error_of_the_file_reaches_the_request) {
 }
 END_TEST
 
-/* With v in the field of width bytes at `at` the image is refused. */
-static void refused(unsigned at, unsigned width, uint64_t v, int code,
-	const char *has)
-{
-	uint8_t *b;
-	struct node *f = small_vdi(&b);
-
-	put_le(b + at, v, width);
-	imp_fails(BLK_VDI, f, code, has);
-}
-
 START_TEST (damaged_headers_are_refused) {
-	refused(0x40, 4, 0xbeda107e, EINVAL, "not a VDI");
-	refused(0x44, 4, 0x00010002, ENOTSUP, "version 1.2");
-	refused(0x44, 4, 0x00000001, ENOTSUP, "version 0.1");
-	refused(0x48, 4, 0x17f, EINVAL, "its size");
-	refused(0x4c, 4, 0, ENOTSUP, "type 0");
-	refused(0x4c, 4, 5, ENOTSUP, "type 5");
-	refused(0x154, 4, 508, EINVAL, "wrong place");
-	refused(0x154, 4, 514, EINVAL, "wrong place");
-	refused(0x154, 4, 0xfffffffc, EINVAL, "past the end");
-	refused(0x158, 4, 524, EINVAL, "overlaps");
-	refused(0x168, 4, 4096, EINVAL, "sector size");
-	refused(0x170, 8, 4 * 4096 + 1, EINVAL, "larger than the table");
-	refused(0x170, 8, UINT64_MAX, EINVAL, "larger than the table");
-	refused(0x178, 4, 0, EINVAL, "block size");
-	refused(0x178, 4, 2048, EINVAL, "block size");
-	refused(0x178, 4, 5000, EINVAL, "block size");
-	refused(0x178, 4, 0x20000000, EINVAL, "block size");
-	refused(0x17c, 4, 512, ENOTSUP, "before each block");
-	refused(0x180, 4, 3, EINVAL, "larger than the table");
-	refused(0x180, 4, UINT32_MAX, EINVAL, "past the end");
+	static const struct imp_field wrong[] = {
+		{ 0x40, 4, 0xbeda107e, EINVAL, "not a VDI" },
+		{ 0x44, 4, 0x00010002, ENOTSUP, "version 1.2" },
+		{ 0x44, 4, 0x00000001, ENOTSUP, "version 0.1" },
+		{ 0x48, 4, 0x17f, EINVAL, "its size" },
+		{ 0x4c, 4, 0, ENOTSUP, "type 0" },
+		{ 0x4c, 4, 5, ENOTSUP, "type 5" },
+		{ 0x154, 4, 508, EINVAL, "wrong place" },
+		{ 0x154, 4, 514, EINVAL, "wrong place" },
+		{ 0x154, 4, 0xfffffffc, EINVAL, "past the end" },
+		{ 0x158, 4, 524, EINVAL, "overlaps" },
+		{ 0x168, 4, 4096, EINVAL, "sector size" },
+		{ 0x170, 8, 4 * 4096 + 1, EINVAL, "larger than the table" },
+		{ 0x170, 8, UINT64_MAX, EINVAL, "larger than the table" },
+		{ 0x178, 4, 0, EINVAL, "block size" },
+		{ 0x178, 4, 2048, EINVAL, "block size" },
+		{ 0x178, 4, 5000, EINVAL, "block size" },
+		{ 0x178, 4, 0x20000000, EINVAL, "block size" },
+		{ 0x17c, 4, 512, ENOTSUP, "before each block" },
+		{ 0x180, 4, 3, EINVAL, "larger than the table" },
+		{ 0x180, 4, UINT32_MAX, EINVAL, "past the end" },
+	};
+
+	imp_fields_fail(BLK_VDI, small_vdi, wrong, ARRAY_LEN(wrong));
 }
 END_TEST
 
 START_TEST (differencing_images_are_refused_by_name) {
-	refused(0x4c, 4, 4, ENOTSUP, "differencing VDI");
-	refused(0x4c, 4, 3, ENOTSUP, "differencing VDI");
-	refused(0x1a8, 4, 1, ENOTSUP, "differencing VDI");
-	refused(0x1c7, 1, 1, ENOTSUP, "differencing VDI");
+	static const struct imp_field wrong[] = {
+		{ 0x4c, 4, 4, ENOTSUP, "differencing VDI" },
+		{ 0x4c, 4, 3, ENOTSUP, "differencing VDI" },
+		{ 0x1a8, 4, 1, ENOTSUP, "differencing VDI" },
+		{ 0x1c7, 1, 1, ENOTSUP, "differencing VDI" },
+	};
+
+	imp_fields_fail(BLK_VDI, small_vdi, wrong, ARRAY_LEN(wrong));
 }
 END_TEST
 

@@ -15,17 +15,12 @@
 static void round_trip(const char *subformat, uint64_t size)
 {
 	char options[64];
-	struct node *n;
 	uint64_t zeros;
 
 	snprintf(options, sizeof(options), "subformat=%s", subformat);
-	imp_raw("raw", size, (unsigned)size);
-	imp_convert("raw", "vmdk", options, "a.vmdk");
-	n = imp_open(BLK_VMDK, imp_load("a.vmdk"));
-	zeros = imp_same(n, "raw");
+	zeros = imp_round_trip(BLK_VMDK, "vmdk", options, size);
 	/* of a flat one only the file system knows the holes */
 	ck_assert(zeros > 0 || strstr(subformat, "Flat"));
-	imp_close(n);
 }
 
 START_TEST (a_monolithic_sparse_image_reads_as_its_source) {
@@ -386,44 +381,38 @@ START_TEST (a_file_that_is_cut_off_fails_where_it_is) {
 }
 END_TEST
 
-static void refused(unsigned at, unsigned width, uint64_t v, int code,
-	const char *has)
-{
-	uint8_t *b;
-	struct node *f = small_vmdk(&b);
-
-	put_le(b + at, v, width);
-	imp_fails(BLK_VMDK, f, code, has);
-}
-
 START_TEST (damaged_headers_are_refused) {
-	refused(0, 4, 0x44574f43, ENOTSUP, "COWD");
-	refused(0, 4, 0, EINVAL, "not a VMDK");
-	refused(4, 4, 0, ENOTSUP, "version 0");
-	refused(4, 4, 4, ENOTSUP, "version 4");
-	refused(8, 4, 0x17, ENOTSUP, "flags 0x10");
-	refused(8, 4, 0x10007, ENOTSUP, "no markers");
-	refused(8, 4, 0x20007, ENOTSUP, "no markers");
-	refused(8, 4, 0x30007, ENOTSUP, "method 0");
-	refused(12, 8, UINT64_MAX, EINVAL, "capacity");
-	refused(12, 8, UINT64_C(1) << 54, EINVAL, "capacity");
-	refused(12, 8, UINT64_C(1) << 40, ENOTSUP, "more than 32 MiB");
-	refused(12, 8, 56, EINVAL, "that of another image");
-	refused(20, 8, 0, EINVAL, "grain size");
-	refused(20, 8, 9, EINVAL, "grain size");
-	refused(20, 8, 0x20000, EINVAL, "grain size");
-	refused(20, 8, UINT64_C(1) << 63, EINVAL, "grain size");
-	refused(28, 8, FILE_SIZE, EINVAL, "descriptor's place");
-	refused(28, 8, UINT64_MAX, EINVAL, "descriptor's place");
-	refused(28, 8, 2, EINVAL, "no descriptor where");
-	refused(28, 8, 0, EINVAL, "one of the extents of a split");
-	refused(36, 8, 0, EINVAL, "descriptor's place");
-	refused(36, 8, 4096, EINVAL, "descriptor's place");
-	refused(36, 8, UINT64_MAX, EINVAL, "descriptor's place");
-	refused(44, 4, 0, EINVAL, "table size");
-	refused(44, 4, 513, EINVAL, "table size");
-	refused(73, 1, '\r', EINVAL, "copied as text");
-	refused(77, 2, 2, ENOTSUP, "method 2");
+	static const struct imp_field wrong[] = {
+		{ 0, 4, 0x44574f43, ENOTSUP, "COWD" },
+		{ 0, 4, 0, EINVAL, "not a VMDK" },
+		{ 4, 4, 0, ENOTSUP, "version 0" },
+		{ 4, 4, 4, ENOTSUP, "version 4" },
+		{ 8, 4, 0x17, ENOTSUP, "flags 0x10" },
+		{ 8, 4, 0x10007, ENOTSUP, "no markers" },
+		{ 8, 4, 0x20007, ENOTSUP, "no markers" },
+		{ 8, 4, 0x30007, ENOTSUP, "method 0" },
+		{ 12, 8, UINT64_MAX, EINVAL, "capacity" },
+		{ 12, 8, UINT64_C(1) << 54, EINVAL, "capacity" },
+		{ 12, 8, UINT64_C(1) << 40, ENOTSUP, "more than 32 MiB" },
+		{ 12, 8, 56, EINVAL, "that of another image" },
+		{ 20, 8, 0, EINVAL, "grain size" },
+		{ 20, 8, 9, EINVAL, "grain size" },
+		{ 20, 8, 0x20000, EINVAL, "grain size" },
+		{ 20, 8, UINT64_C(1) << 63, EINVAL, "grain size" },
+		{ 28, 8, FILE_SIZE, EINVAL, "descriptor's place" },
+		{ 28, 8, UINT64_MAX, EINVAL, "descriptor's place" },
+		{ 28, 8, 2, EINVAL, "no descriptor where" },
+		{ 28, 8, 0, EINVAL, "one of the extents of a split" },
+		{ 36, 8, 0, EINVAL, "descriptor's place" },
+		{ 36, 8, 4096, EINVAL, "descriptor's place" },
+		{ 36, 8, UINT64_MAX, EINVAL, "descriptor's place" },
+		{ 44, 4, 0, EINVAL, "table size" },
+		{ 44, 4, 513, EINVAL, "table size" },
+		{ 73, 1, '\r', EINVAL, "copied as text" },
+		{ 77, 2, 2, ENOTSUP, "method 2" },
+	};
+
+	imp_fields_fail(BLK_VMDK, small_vmdk, wrong, ARRAY_LEN(wrong));
 }
 END_TEST
 
