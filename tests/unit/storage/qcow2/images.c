@@ -133,6 +133,19 @@ void images_scribble(const char *name, uint64_t size, uint32_t cluster,
 		name);
 }
 
+void images_try(int (*fn)(void *arg), const char *options, uint64_t size,
+	uint32_t cluster, uint64_t max, uint64_t seed)
+{
+	static char name[] = "image";
+
+	seed += size;
+	images_begin();
+	images_create(name, options, size);
+	images_scribble(name, size, cluster, max, 120, &seed);
+	images_run(fn, name);
+	images_end();
+}
+
 uint8_t *images_content(const char *name, uint64_t size)
 {
 	uint8_t *bytes = malloc(size + 1);

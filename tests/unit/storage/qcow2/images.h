@@ -34,6 +34,13 @@ void images_create(const char *name, const char *options, uint64_t size);
 void images_scribble(const char *name, uint64_t size, uint32_t cluster,
 	uint64_t max, unsigned n, uint64_t *seed);
 
+/*
+ * A test of one image, from begin to end: made with options and size, changed
+ * (images_scribble()) by seed and size, and given by its name to fn.
+ */
+void images_try(int (*fn)(void *arg), const char *options, uint64_t size,
+	uint32_t cluster, uint64_t max, uint64_t seed);
+
 /* The content by qemu-img convert; freed by the caller. */
 uint8_t *images_content(const char *name, uint64_t size);
 

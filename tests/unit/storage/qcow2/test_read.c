@@ -20,23 +20,9 @@ static int read_all(void *arg)
 	return node_close(n);
 }
 
-/* Make an image so, scribble on it, and compare. */
-static void try_image(const char *options, uint64_t size, uint32_t cluster,
-	uint64_t max)
-{
-	static char name[] = "image";
-	uint64_t seed = 0x1234567 + size;
-
-	images_begin();
-	images_create(name, options, size);
-	images_scribble(name, size, cluster, max, 120, &seed);
-	images_run(read_all, name);
-	images_end();
-}
-
 #define READS(name, options, size, cluster, max)                               \
 	START_TEST (name) {                                                    \
-		try_image(options, size, cluster, max);                        \
+		images_try(read_all, options, size, cluster, max, 0x1234567);  \
 	}                                                                      \
 	END_TEST
 

@@ -119,22 +119,9 @@ static int map_all(void *arg)
 	return node_close(n);
 }
 
-static void try_image(const char *options, uint64_t size, uint32_t cluster,
-	uint64_t max)
-{
-	static char name[] = "image";
-	uint64_t seed = 0x7654321 + size;
-
-	images_begin();
-	images_create(name, options, size);
-	images_scribble(name, size, cluster, max, 100, &seed);
-	images_run(map_all, name);
-	images_end();
-}
-
 #define MAPS(name, options, size, cluster, max)                                \
 	START_TEST (name) {                                                    \
-		try_image(options, size, cluster, max);                        \
+		images_try(map_all, options, size, cluster, max, 0x7654321);   \
 	}                                                                      \
 	END_TEST
 
