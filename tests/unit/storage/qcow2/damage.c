@@ -230,3 +230,104 @@ uint8_t *damage_content(struct node *file, uint64_t *size)
 	ck_assert_int_eq(qt_close(c.n), 0);
 	return c.buf;
 }
+
+unsigned damage_changed(struct node *file, uint8_t *before, uint32_t cluster)
+{
+	uint64_t size;
+	uint8_t *now = damage_content(file, &size);
+	unsigned n = 0;
+
+	for (uint64_t at = 0; at < size; at += cluster)
+		n += memcmp(now + at, before + at, cluster) != 0;
+	free(now);
+	free(before);
+	return n;
+}
+
+/* --- damage, and what becomes of it --------------------------------------- */
+
+uint64_t damage_l2_at(const struct damage_map *m)
+{
+	return m->l2 + m->l2_index * 8;
+}
+
+uint64_t damage_l1_at(struct node *file, const struct damage_map *m)
+{
+	uint64_t at = m->l1;
+
+	while ((damage_get(file, at, 8) & ~(UINT64_C(1) << 63)) != m->l2)
+		at += 8;
+	return at;
+}
+
+void damage_put_count(struct node *file, const struct damage_map *m,
+	uint64_t host, uint64_t count)
+{
+	ck_assert_uint_eq(m->refcount_bits, 16);
+	damage_put(file, m->block + host / m->cluster * 2, 2, count);
+}
+
+uint64_t damage_grow(struct node *file, const struct damage_map *m)
+{
+	uint64_t size, at;
+	uint8_t *zeros = calloc(1, m->cluster);
+
+	ck_assert_ptr_nonnull(zeros);
+	memnode_bytes(file, &size);
+	at = size_up(size, m->cluster);
+	ck_assert_int_eq(qt_io(file, BLK_WRITE, 0, at, zeros, m->cluster), 0);
+	free(zeros);
+	return at;
+}
+
+static enum damage_class class_of(const struct qcow2_check *c)
+{
+	/* qemu-img has places it cannot look at for errors too */
+	return c->corruptions || c->errors ? CORRUPT : c->leaks ? LEAKS : CLEAN;
+}
+
+void damage_is(struct node *file, enum damage_class want)
+{
+	struct qcow2_check mine, theirs;
+
+	damage_check(file, QCOW2_REPAIR_NONE, &mine);
+	damage_qemu_check(file, &theirs);
+	ck_assert_msg(class_of(&mine) == want, "ours: %s", damage_told);
+	ck_assert_int_eq(class_of(&theirs), want);
+}
+
+void damage_mend(struct node *file)
+{
+	struct qcow2_check found;
+
+	damage_check(file, QCOW2_REPAIR_ALL, &found);
+	ck_assert_msg(!found.corruptions && !found.leaks && !found.errors, "%s",
+		damage_told);
+	ck_assert_uint_gt(found.corruptions_fixed + found.leaks_fixed, 0);
+	damage_is(file, CLEAN);
+}
+
+struct node *damage_image(struct damage_map *m, const char *options)
+{
+	struct node *file = damage_make(options, DAMAGE_SIZE, 40, 7);
+
+	damage_find(file, m);
+	ck_assert_uint_gt(m->data, 0);
+	return file;
+}
+
+void damaged_begin(struct damaged *t, const char *options)
+{
+	uint64_t size;
+
+	t->file = damage_image(&t->m, options);
+	t->before = damage_content(t->file, &size);
+}
+
+void damaged_end(struct damaged *t, unsigned most)
+{
+	damage_is(t->file, CORRUPT);
+	damage_mend(t->file);
+	ck_assert_uint_le(damage_changed(t->file, t->before, t->m.cluster),
+		most);
+}

@@ -39,7 +39,41 @@ struct damage_map {
 
 void damage_find(struct node *file, struct damage_map *m);
 
+/* Where the entry of the first data cluster is, and the L1 entry to it. */
+uint64_t damage_l2_at(const struct damage_map *m);
+uint64_t damage_l1_at(struct node *file, const struct damage_map *m);
+/* Change the count of a cluster, of 16 bits. */
+void damage_put_count(struct node *file, const struct damage_map *m,
+	uint64_t host, uint64_t count);
+/* A cluster at the end that nobody uses. */
+uint64_t damage_grow(struct node *file, const struct damage_map *m);
+
 /* The whole disk's content by our driver; freed by the caller. */
 uint8_t *damage_content(struct node *file, uint64_t *size);
+/* Differences of it now, in clusters; before is freed. */
+unsigned damage_changed(struct node *file, uint8_t *before, uint32_t cluster);
+
+/* Both checks find the image to be so. */
+enum damage_class { CLEAN, LEAKS, CORRUPT };
+void damage_is(struct node *file, enum damage_class want);
+/* Repair all, after which nothing is wrong. */
+void damage_mend(struct node *file);
+
+#define DAMAGE_SIZE (UINT64_C(4) << 20)
+
+/* damage_make() and damage_find() of DAMAGE_SIZE after 40 writes. */
+struct node *damage_image(struct damage_map *m, const char *options);
+
+/* Such an image, and what it was before a test damaged it. */
+struct damaged {
+	struct node *file;
+	struct damage_map m;
+	uint8_t *before; /* its content */
+};
+
+void damaged_begin(struct damaged *t, const char *options);
+/* It is corrupt; damage_mend(), and at most `most` clusters are not as
+ * before. */
+void damaged_end(struct damaged *t, unsigned most);
 
 #endif
