@@ -16,11 +16,8 @@
 #ifndef STORAGE_QCOW2_CHECK_H
 #define STORAGE_QCOW2_CHECK_H
 
-#include "storage/qcow2/impl.h"
+#include "storage/qcow2/refs.h"
 #include "storage/qcow2/snapshot.h"
-
-#define QL1_RESERVED UINT64_C(0x7f000000000001ff)
-#define QL2_RESERVED UINT64_C(0x3f000000000001fe)
 
 /* --- check_count.c -------------------------------------------------------- */
 
@@ -170,9 +167,6 @@ int qcheck_load_rt(struct qcheck *c, struct err *e);
 int qcheck_count_refs(struct qcheck *c);
 int qcheck_compare(struct qcheck *c);
 
-/* Count i of a refcount block. */
-uint64_t qcheck_get_count(const uint8_t *block, unsigned order, uint64_t i);
-void qcheck_set_count(uint8_t *block, unsigned order, uint64_t i, uint64_t v);
 /* The most that a count holds, and that is told apart here. */
 uint64_t qcheck_max_count(unsigned order);
 

@@ -15,52 +15,6 @@
 
 #define QRT_RESERVED UINT64_C(0x1ff)
 
-/* --- counts in a block ---------------------------------------------------- */
-
-uint64_t qcheck_get_count(const uint8_t *block, unsigned order, uint64_t i)
-{
-	unsigned bits = 1u << order, per = 8u >> order;
-
-	switch (order) {
-	case 3:
-		return block[i];
-	case 4:
-		return get_be16(block + 2 * i);
-	case 5:
-		return get_be32(block + 4 * i);
-	case 6:
-		return get_be64(block + 8 * i);
-	default: /* several in a byte, the first in its low bits */
-		return (block[i / per] >> (i % per * bits)) &
-		       ((1u << bits) - 1);
-	}
-}
-
-void qcheck_set_count(uint8_t *block, unsigned order, uint64_t i, uint64_t v)
-{
-	unsigned bits = 1u << order, per = 8u >> order, shift, mask;
-
-	switch (order) {
-	case 3:
-		block[i] = (uint8_t)v;
-		break;
-	case 4:
-		put_be16(block + 2 * i, (uint16_t)v);
-		break;
-	case 5:
-		put_be32(block + 4 * i, (uint32_t)v);
-		break;
-	case 6:
-		put_be64(block + 8 * i, v);
-		break;
-	default:
-		shift = (unsigned)(i % per) * bits;
-		mask = ((1u << bits) - 1) << shift;
-		block[i / per] =
-			(uint8_t)((block[i / per] & ~mask) | (v << shift));
-	}
-}
-
 uint64_t qcheck_max_count(unsigned order)
 {
 	uint64_t most = UINT64_MAX >> (64 - (1u << order));
@@ -282,14 +236,14 @@ static bool compare_in_block(struct qcheck *c, struct pieces *p, uint64_t from,
 
 		for (uint64_t i = from; i < next; i++) {
 			uint32_t *v = k ? &k->v[i & (QCHUNK - 1)] : NULL;
-			uint64_t disk = qcheck_get_count(c->buf, order, i & in);
+			uint64_t disk = qref_load(c->buf, order, i & in);
 			uint64_t now = disk;
 
 			if (disk || v)
 				now = compare_one(c, i, disk, v);
 			if (now == disk)
 				continue;
-			qcheck_set_count(c->buf, order, i & in, now);
+			qref_store(c->buf, order, i & in, now);
 			dirty = true;
 		}
 	}

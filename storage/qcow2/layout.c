@@ -8,7 +8,7 @@
 #include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
-#include "storage/qcow2/impl.h"
+#include "storage/qcow2/refs.h"
 
 /* Room that the refcount table gets for what the guest will write, so that
  * it has to be moved late or never. */
@@ -146,18 +146,6 @@ void qlayout_fill_l2(const struct qlayout *l, uint64_t bitmap, uint64_t at,
 	}
 }
 
-/* A count of 1 at the i-th place of its width. Narrow ones lie in a byte from
- * the least bit on. */
-static void put_one(uint8_t *buf, uint64_t i, unsigned order)
-{
-	unsigned bytes = 1u << (order > 3 ? order - 3 : 0);
-
-	if (order >= 3)
-		buf[i * bytes + bytes - 1] = 1;
-	else
-		buf[i >> (3 - order)] |= (uint8_t)(1u << ((i << order) & 7));
-}
-
 void qlayout_fill_blocks(const struct qlayout *l, uint64_t at, uint8_t *buf,
 	uint64_t len)
 {
@@ -170,5 +158,5 @@ void qlayout_fill_blocks(const struct qlayout *l, uint64_t at, uint8_t *buf,
 	if (n > l->used - first)
 		n = l->used - first;
 	for (uint64_t i = 0; i < n; i++)
-		put_one(buf, i, l->refcount_order);
+		qref_store(buf, l->refcount_order, i, 1);
 }

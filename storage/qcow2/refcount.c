@@ -23,7 +23,7 @@ static uint64_t qref_max(const struct qcow2 *q)
 	return UINT64_MAX >> (64 - (1u << q->h.refcount_order));
 }
 
-static uint64_t qref_load(const uint8_t *p, unsigned order, unsigned i)
+uint64_t qref_load(const uint8_t *p, unsigned order, uint64_t i)
 {
 	unsigned bits = 1u << order, per = 8u >> order;
 
@@ -31,17 +31,17 @@ static uint64_t qref_load(const uint8_t *p, unsigned order, unsigned i)
 	case 3:
 		return p[i];
 	case 4:
-		return get_be16(p + 2 * (size_t)i);
+		return get_be16(p + 2 * i);
 	case 5:
-		return get_be32(p + 4 * (size_t)i);
+		return get_be32(p + 4 * i);
 	case 6:
-		return get_be64(p + 8 * (size_t)i);
+		return get_be64(p + 8 * i);
 	default: /* several in a byte, the first in its low bits */
 		return (p[i / per] >> (i % per * bits)) & ((1u << bits) - 1);
 	}
 }
 
-static void qref_store(uint8_t *p, unsigned order, unsigned i, uint64_t v)
+void qref_store(uint8_t *p, unsigned order, uint64_t i, uint64_t v)
 {
 	unsigned bits = 1u << order, per = 8u >> order, shift, mask;
 
@@ -50,16 +50,16 @@ static void qref_store(uint8_t *p, unsigned order, unsigned i, uint64_t v)
 		p[i] = (uint8_t)v;
 		break;
 	case 4:
-		put_be16(p + 2 * (size_t)i, (uint16_t)v);
+		put_be16(p + 2 * i, (uint16_t)v);
 		break;
 	case 5:
-		put_be32(p + 4 * (size_t)i, (uint32_t)v);
+		put_be32(p + 4 * i, (uint32_t)v);
 		break;
 	case 6:
-		put_be64(p + 8 * (size_t)i, v);
+		put_be64(p + 8 * i, v);
 		break;
 	default:
-		shift = i % per * bits;
+		shift = (unsigned)(i % per) * bits;
 		mask = ((1u << bits) - 1) << shift;
 		p[i / per] = (uint8_t)((p[i / per] & ~mask) | (v << shift));
 	}

@@ -8,6 +8,11 @@
 
 #include "storage/qcow2/impl.h"
 
+/* Count i of what p has (a refcount block, or a part of one), 1 << order bits
+ * wide. No waiting. Any thread. */
+uint64_t qref_load(const uint8_t *p, unsigned order, uint64_t i);
+void qref_store(uint8_t *p, unsigned order, uint64_t i, uint64_t v);
+
 /* Host clusters from here on can never be used (the table's greatest size,
  * and what an entry can hold). No waiting. */
 uint64_t qref_limit(const struct qcow2 *q);

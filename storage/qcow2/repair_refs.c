@@ -59,7 +59,7 @@ static void put(struct rebuild *b, uint8_t *block, uint64_t cluster,
 		b->too_wide = true;
 		refs = most;
 	}
-	qcheck_set_count(block, order,
+	qref_store(block, order,
 		cluster & ((UINT64_C(1) << b->c->rb_bits) - 1), refs);
 }
 
