@@ -115,17 +115,15 @@ enum qref qcheck_ref(struct qcheck *c, uint64_t host, uint64_t len,
 int qcheck_init(struct qcheck *c, struct qcow2 *q,
 	const struct qcow2_check_fns *fns, struct err *e)
 {
-	bool wide = q->h.incompatible & QINCOMPAT_EXTENDED_L2;
-
 	memset(c, 0, sizeof(*c));
 	c->q = q;
 	c->fns = fns;
 	c->max_pieces = QCHUNK_MAX;
-	c->bits = q->h.cluster_bits;
-	c->cluster = 1u << c->bits;
-	c->l2_entry = wide ? 16 : 8;
-	c->l2_bits = c->bits - (wide ? 4 : 3);
-	c->rb_bits = c->bits + 3 - q->h.refcount_order;
+	c->bits = q->cluster_bits;
+	c->cluster = q->cluster_size;
+	c->l2_entry = q->l2_entry_bytes;
+	c->l2_bits = q->l2_bits;
+	c->rb_bits = q->rb_bits;
 	c->has_data_file = q->h.incompatible & QINCOMPAT_DATA_FILE;
 	c->buf = malloc(c->cluster);
 	if (c->buf)

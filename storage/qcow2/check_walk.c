@@ -80,11 +80,10 @@ static bool count_data(struct qcheck *c, const struct walk *w, struct entry *n,
 
 static void look_compressed(struct qcheck *c, struct walk *w, struct entry *n)
 {
-	unsigned x = 62 - (c->bits - 8);
-	uint64_t host = n->v & ((UINT64_C(1) << x) - 1), sectors, len;
+	uint64_t host;
+	uint32_t len;
+	bool good = qmap_compressed(c->q, n->v, &host, &len);
 
-	sectors = (n->v >> x) & ((UINT64_C(1) << (c->bits - 8)) - 1);
-	len = (sectors + 1) * 512 - (host & 511);
 	if (n->v & QL2_COPIED) {
 		if (c->first)
 			bad_entry(c, w, n, "is compressed and says COPIED");
@@ -95,7 +94,7 @@ static void look_compressed(struct qcheck *c, struct walk *w, struct entry *n)
 			bad_entry(c, w, n, "is compressed with subclusters");
 		n->new_map = 0;
 	}
-	if (c->has_data_file || host >> 56 || host < c->cluster) {
+	if (!good) {
 		if (c->first)
 			bad_entry(c, w, n, "is compressed, where none can be");
 		drop(c, n);
@@ -206,13 +205,14 @@ static void look(struct qcheck *c, struct walk *w, unsigned i)
 static bool is_likely(const struct qcheck *c, uint64_t v)
 {
 	uint64_t host = v & QL2_OFFSET;
+	uint32_t len;
 
 	if (v & QL2_COMPRESSED)
-		host = v & ((UINT64_C(1) << (70 - c->bits)) - 1);
-	else if (v & QL2_RESERVED || host & (c->cluster - 1))
+		return qmap_compressed(c->q, v, &host, &len) &&
+		       !qcheck_is_beyond(c, host, len);
+	if (v & QL2_RESERVED || host & (c->cluster - 1))
 		return false;
-	return !(host >> 56) &&
-	       (c->has_data_file || !qcheck_is_beyond(c, host, 1));
+	return c->has_data_file || !qcheck_is_beyond(c, host, 1);
 }
 
 /*

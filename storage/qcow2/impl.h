@@ -339,13 +339,15 @@ struct qplace {
 /* 0, or -EIO when the L1 entry is wrong, which marks corrupt. No waiting. */
 int qmap_place(struct qcow2 *q, uint64_t offset, struct qplace *p);
 
-#define QL1_COPIED (UINT64_C(1) << 63)
-#define QL1_OFFSET UINT64_C(0x00fffffffffffe00)
+#define QL1_COPIED   (UINT64_C(1) << 63)
+#define QL1_OFFSET   UINT64_C(0x00fffffffffffe00)
+#define QL1_RESERVED UINT64_C(0x7f000000000001ff)
 
 #define QL2_COPIED     (UINT64_C(1) << 63)
 #define QL2_COMPRESSED (UINT64_C(1) << 62)
 #define QL2_ZERO       UINT64_C(1) /* version 3, without subclusters */
 #define QL2_OFFSET     UINT64_C(0x00fffffffffffe00)
+#define QL2_RESERVED   UINT64_C(0x3f000000000001fe)
 
 /* Take a compressed entry apart: offset and length in the image. False = it
  * makes no sense. */

@@ -16,8 +16,6 @@
 
 #include "storage/qcow2/impl.h"
 
-#define QL1_RESERVED UINT64_C(0x7f000000000001ff)
-#define QL2_RESERVED UINT64_C(0x3f000000000001fe)
 #define QMAP_SLICES  64u /* a look goes through no more */
 
 /* --- entries --- */

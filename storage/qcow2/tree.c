@@ -12,9 +12,6 @@
 
 #include "storage/qcow2/whole.h"
 
-#define QL1_RESERVED UINT64_C(0x7f000000000001ff)
-#define QL2_RESERVED UINT64_C(0x3f000000000001fe)
-
 /* Can whole clusters of the image be there? */
 static bool is_place(const struct qcow2 *q, uint64_t host)
 {
