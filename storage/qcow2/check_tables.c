@@ -201,27 +201,30 @@ static void merge_l2s(struct qcheck *c)
 	c->nl2s = n + 1;
 }
 
+/* For one more: twice the list, unless merging makes half of it free. */
+static int make_room(struct qcheck *c)
+{
+	size_t max = c->max_l2s ? 2 * c->max_l2s : L2S_FIRST;
+	struct ql2 *l2s;
+
+	merge_l2s(c);
+	if (c->l2s && c->nl2s <= c->max_l2s / 2)
+		return 0;
+	l2s = realloc(c->l2s, max * sizeof(*l2s));
+	if (!l2s)
+		return -ENOMEM;
+	c->l2s = l2s;
+	c->max_l2s = max;
+	return 0;
+}
+
 static int add_l2(struct qcheck *c, uint64_t offset, bool active)
 {
 	if (c->nl2s == c->max_l2s) {
-		size_t max = c->max_l2s ? c->max_l2s : L2S_FIRST / 2;
-		struct ql2 *l2s;
+		int r = make_room(c);
 
-		merge_l2s(c);
-		if (c->nl2s > max / 2) {
-			max *= 2;
-			l2s = realloc(c->l2s, max * sizeof(*l2s));
-			if (!l2s)
-				return -ENOMEM;
-			c->l2s = l2s;
-			c->max_l2s = max;
-		}
-		if (!c->l2s) {
-			c->l2s = calloc(L2S_FIRST, sizeof(*c->l2s));
-			c->max_l2s = c->l2s ? L2S_FIRST : 0;
-		}
-		if (!c->l2s)
-			return -ENOMEM;
+		if (r)
+			return r;
 	}
 	c->l2s[c->nl2s++] = (struct ql2){
 		.offset = offset,
