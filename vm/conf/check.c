@@ -57,6 +57,42 @@ int conf_check_guest(struct conf *c, const struct conf_lines *l, struct err *e)
 	return 0;
 }
 
+/* A burst goes beyond a rate; key is that of the rate. */
+static int conf_check_burst(const char *key, uint64_t rate, uint64_t burst,
+	const struct conf_lines *l, struct err *e)
+{
+	char burst_key[32];
+
+	if (!burst || (rate && burst > rate))
+		return 0;
+	snprintf(burst_key, sizeof(burst_key), "%s-burst", key);
+	if (!rate)
+		return conf_wrong(l, "disk", burst_key, e,
+			"%s needs a rate to go beyond: set %s or remove it",
+			burst_key, key);
+	return conf_wrong(l, "disk", burst_key, e,
+		"%s is not above %s: raise it or remove it", burst_key, key);
+}
+
+static int conf_check_bursts(const struct conf_disk *d,
+	const struct conf_lines *l, struct err *e)
+{
+	static const char *const keys[2][3] = {
+		{ "iops", "iops-read", "iops-write" },
+		{ "bps", "bps-read", "bps-write" },
+	};
+	int r = 0;
+
+	for (unsigned i = 0; i < 3 && !r; i++) {
+		r = conf_check_burst(keys[0][i], d->iops[i], d->iops_burst[i],
+			l, e);
+		if (!r)
+			r = conf_check_burst(keys[1][i], d->bps[i],
+				d->bps_burst[i], l, e);
+	}
+	return r;
+}
+
 int conf_check_disk(struct conf *c, unsigned i, const struct conf_lines *l,
 	struct err *e)
 {
@@ -81,7 +117,7 @@ int conf_check_disk(struct conf *c, unsigned i, const struct conf_lines *l,
 				d->boot, c->disks[j].name);
 	if (d->cdrom)
 		d->readonly = true;
-	return 0;
+	return conf_check_bursts(d, l, e);
 }
 
 int conf_check_net(struct conf *c, unsigned i, const struct conf_lines *l,

@@ -14,17 +14,16 @@
 #define CONF_VALUE_MAX 4096 /* room for any value as text */
 
 enum conf_kind {
-	CONF_BOOL, /* bool */
-	CONF_ENUM, /* enum, names in order in type, "a|b" */
-	CONF_UINT, /* unsigned or int, min..max */
-	CONF_SIZE,
-	CONF_RATE,
-	/* uint64_t, bytes a second */ /* uint64_t, memory */
-	CONF_NAME,                     /* char[CONF_NAME_MAX + 1] */
-	CONF_PATH,                     /* char[CONF_PATH_MAX] */
-	CONF_TEXT,                     /* char[CONF_CMDLINE_MAX + 1] */
-	CONF_IFNAME,                   /* char[16] */
-	CONF_MAC,                      /* struct conf_net */
+	CONF_BOOL,    /* bool */
+	CONF_ENUM,    /* enum, names in order in type, "a|b" */
+	CONF_UINT,    /* unsigned or int, min..max */
+	CONF_SIZE,    /* uint64_t, memory */
+	CONF_RATE,    /* uint64_t, bytes a second */
+	CONF_NAME,    /* char[CONF_NAME_MAX + 1] */
+	CONF_PATH,    /* char[CONF_PATH_MAX] */
+	CONF_TEXT,    /* char[CONF_CMDLINE_MAX + 1] */
+	CONF_IFNAME,  /* char[16] */
+	CONF_MAC,     /* struct conf_net */
 	CONF_FORWARD, /* struct conf_net; may be given several times */
 	CONF_VNC,     /* struct conf_display */
 };

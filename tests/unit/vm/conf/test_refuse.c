@@ -61,6 +61,7 @@ START_TEST (values_out_of_range_say_the_range) {
 	refuse("[disk a]\ncache = fast", "use writeback|none|writethrough");
 	refuse("[disk a]\nbps = lots", "bytes a second");
 	refuse("[disk a]\niops = 1K", "use 0..100000000");
+	refuse("[disk a]\nburst-length = 0", "use 1..3600");
 	refuse("[disk a]\nboot = 17", "use 0..16");
 	refuse("[disk a]\nqueues = 9", "use 0..8");
 	refuse("[net a]\nmode = bridge", "use user|tap");
@@ -225,6 +226,10 @@ START_TEST (settings_that_contradict_are_refused) {
 	refuse("[disk a]\npath=x\ncdrom=yes",
 		"web.ini:3: cdrom = yes is not possible on virtio: set bus");
 	refuse("[disk a]\npath=x\nbus=sata\nqueues=2", "remove queues");
+	refuse("[disk a]\npath=x\niops-burst=9",
+		"web.ini:3: iops-burst needs a rate to go beyond: set iops");
+	refuse("[disk a]\npath=x\nbps=1M\nbps-read=2M\nbps-read-burst=2M\n",
+		"web.ini:5: bps-read-burst is not above bps-read: raise it");
 	refuse("[disk a]\npath=x\nboot=1\n[disk b]\nboot=1\npath=y",
 		"web.ini:5: boot = 1 is that of [disk a] already");
 	refuse("[net a]\ntap=x", "tap is of mode = tap");
