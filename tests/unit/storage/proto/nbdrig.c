@@ -224,16 +224,49 @@ void nbdrig_disk_fails(struct nbdrig_disk *d, int code, const char *has)
 {
 	int r = nbdrig_disk_try(d);
 
-	ck_assert_msg(r == -code, "%d: %s", r, d->e.msg);
-	ck_assert_err(d->e, code, has);
-	ck_assert_err(d->e, code, d->o.path);
+	ck_assert_msg(r < 0 && (!code || r == -code), "%d: %s", r, d->e.msg);
+	ck_assert_err(d->e, -r, has);
+	ck_assert_err(d->e, -r, d->o.path);
 	disk_fini(d);
+}
+
+void nbdrig_refused(const char *uri, int code, const char *has)
+{
+	struct nbdrig_disk d;
+
+	nbdrig_disk_init(&d, uri);
+	nbdrig_disk_fails(&d, code, has);
 }
 
 void nbdrig_disk_close(struct nbdrig_disk *d)
 {
 	ck_assert_int_eq(ctx_run(d->o.ctx, disk_close_fn, d), 0);
 	disk_fini(d);
+}
+
+unsigned nbdrig_connected(const struct nbdrig_disk *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NBD_CONNS; i++)
+		n += d->nbd->conn[i].h != NULL;
+	return n;
+}
+
+void nbdrig_serve(struct nbdrig_server *s, struct nbdrig_disk *d,
+	const char *how)
+{
+	*s = (struct nbdrig_server){ 0 };
+	nbdrig_listen(s);
+	nbdrig_start(s, "nbdkit -f %s", how);
+	nbdrig_disk_init(d, nbdrig_uri(s, ""));
+	nbdrig_disk_open(d);
+}
+
+void nbdrig_serve_end(struct nbdrig_server *s, struct nbdrig_disk *d)
+{
+	nbdrig_disk_close(d);
+	nbdrig_end(s);
 }
 
 unsigned nbdrig_count(const char *path, const char *a, const char *b)
@@ -281,4 +314,50 @@ int nbdrig_status(struct nbdrig_disk *d, uint64_t off, uint64_t len,
 	q.r.extent = x;
 	node_submit(d->node, &q.r);
 	return rig_wait(&q);
+}
+
+int nbdrig_pieces(struct nbdrig_disk *d, enum blk_op op, uint64_t off,
+	uint8_t *p, uint64_t len)
+{
+	static const uint64_t step[] = { 512, 4096, 70000, 8192, 200000, 17 };
+	struct iovec iov[BLK_MAX_IOV];
+	struct rig_req q;
+	int n = 0;
+
+	rig_init_req(&q, op, off, p, len);
+	for (uint64_t at = 0; at < len; n++) {
+		uint64_t l = step[n % 6] < len - at ? step[n % 6] : len - at;
+
+		ck_assert_int_lt(n, BLK_MAX_IOV);
+		iov[n] = (struct iovec){ p + at, l };
+		at += l;
+	}
+	q.r.iov = iov;
+	q.r.niov = n;
+	node_submit(d->node, &q.r);
+	return rig_wait(&q);
+}
+
+uint8_t *nbdrig_pattern(size_t len, unsigned seed)
+{
+	uint8_t *p = malloc(len);
+
+	ck_assert_ptr_nonnull(p);
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(i * 7 + (i >> 9) + seed);
+	return p;
+}
+
+void nbdrig_check_data(struct nbdrig_disk *d, unsigned flags, uint64_t off,
+	uint64_t len)
+{
+	static unsigned seed;
+	uint8_t *p = nbdrig_pattern(len, ++seed);
+	uint8_t *q = nbdrig_pattern(len, seed + 99);
+
+	ck_assert_int_eq(nbdrig_do(d, BLK_WRITE, flags, off, p, len), 0);
+	ck_assert_int_eq(nbdrig_do(d, BLK_READ, 0, off, q, len), 0);
+	ck_assert_mem_eq(p, q, len);
+	free(p);
+	free(q);
 }

@@ -64,9 +64,20 @@ struct nbdrig_disk {
 void nbdrig_disk_init(struct nbdrig_disk *d, const char *uri);
 int nbdrig_disk_try(struct nbdrig_disk *d);
 void nbdrig_disk_open(struct nbdrig_disk *d); /* must work */
-/* Opening must fail with code and has in the message. */
+/* Opening must fail with code (0 = any) and has and the URI in the message,
+ * which stays; d needs no close. */
 void nbdrig_disk_fails(struct nbdrig_disk *d, int code, const char *has);
+/* The same of a disk of its own. */
+void nbdrig_refused(const char *uri, int code, const char *has);
 void nbdrig_disk_close(struct nbdrig_disk *d);
+
+/* Connections that d has now. */
+unsigned nbdrig_connected(const struct nbdrig_disk *d);
+
+/* nbdkit with its options and plugin, and a disk on it. */
+void nbdrig_serve(struct nbdrig_server *s, struct nbdrig_disk *d,
+	const char *how);
+void nbdrig_serve_end(struct nbdrig_server *s, struct nbdrig_disk *d);
 
 /* Does the node's log hold text? */
 bool nbdrig_logged(const char *text);
@@ -80,6 +91,16 @@ int nbdrig_do(struct nbdrig_disk *d, enum blk_op op, unsigned flags,
 	uint64_t off, void *buf, uint64_t len);
 int nbdrig_status(struct nbdrig_disk *d, uint64_t off, uint64_t len,
 	struct blk_extent *x);
+
+/* The same of pieces of odd sizes. */
+int nbdrig_pieces(struct nbdrig_disk *d, enum blk_op op, uint64_t off,
+	uint8_t *p, uint64_t len);
+
+/* len bytes to know again, another seed other ones; free() them. */
+uint8_t *nbdrig_pattern(size_t len, unsigned seed);
+/* Write such there (flags: of the write): they must come back. */
+void nbdrig_check_data(struct nbdrig_disk *d, unsigned flags, uint64_t off,
+	uint64_t len);
 
 /* Run the loop until the condition holds. */
 #define NBDRIG_UNTIL(condition)                                                \

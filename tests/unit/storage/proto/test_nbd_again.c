@@ -64,15 +64,6 @@ static void up(void)
 	serve();
 }
 
-static unsigned connected(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < NBD_CONNS; i++)
-		n += disk.nbd->conn[i].h != NULL;
-	return n;
-}
-
 START_TEST (requests_wait_for_the_server_to_come_back) {
 	struct rig_req w, r, f;
 	uint8_t a[4096], b[4096];
@@ -83,7 +74,7 @@ START_TEST (requests_wait_for_the_server_to_come_back) {
 	down();
 	memset(a, 0x5a, sizeof(a));
 	nbdrig_submit(&disk, &w, BLK_WRITE, 0, 8192, a, 4096);
-	NBDRIG_UNTIL(!connected());
+	NBDRIG_UNTIL(!nbdrig_connected(&disk));
 	nbdrig_submit(&disk, &f, BLK_FLUSH, 0, 0, NULL, 0);
 	ck_assert_int_eq(w.calls + f.calls, 0);
 	up();
@@ -103,9 +94,9 @@ START_TEST (idle_disk_connects_again_by_itself) {
 	begin();
 	nbdrig_disk_open(&disk);
 	down();
-	NBDRIG_UNTIL(!connected());
+	NBDRIG_UNTIL(!nbdrig_connected(&disk));
 	up();
-	NBDRIG_UNTIL(connected() == NBD_CONNS);
+	NBDRIG_UNTIL(nbdrig_connected(&disk) == NBD_CONNS);
 	end();
 }
 END_TEST
@@ -227,7 +218,7 @@ START_TEST (who_gives_up_goes_on_over_other_connections) {
 	NBDRIG_NEEDS("nbdkit");
 	begin_with("--filter=delay", "rdelay=20ms");
 	nbdrig_disk_open(&disk);
-	NBDRIG_UNTIL(connected() == NBD_CONNS);
+	NBDRIG_UNTIL(nbdrig_connected(&disk) == NBD_CONNS);
 	for (unsigned i = 0; i < NBD_CONNS; i++)
 		nbdrig_submit(&disk, &q[i], BLK_READ, 0, 0, buf, 4096);
 	node_give_up(disk.node);
@@ -294,49 +285,42 @@ START_TEST (server_that_no_longer_keeps_connections_in_step_fails_all) {
 }
 END_TEST
 
+/* A server that says that it shuts down while there is a file "inject". */
+static void begin_shutting_down(void)
+{
+	nbdrig_listen(&server);
+	nbdrig_start(&server,
+		"nbdkit -f --filter=error memory 1M error=ESHUTDOWN "
+		"error-rate=100%% error-file=%s",
+		rig_file("inject", 0));
+	nbdrig_disk_init(&disk, nbdrig_uri(&server, ""));
+}
+
 START_TEST (server_that_says_it_shuts_down_is_asked_again) {
-	struct nbdrig_server s = { 0 };
-	char inject[200];
 	struct rig_req q;
 	uint8_t buf[4096];
 
 	NBDRIG_NEEDS("nbdkit");
-	snprintf(inject, sizeof(inject), "%s", rig_file("inject", 0));
-	nbdrig_listen(&s);
-	nbdrig_start(&s,
-		"nbdkit -f --filter=error memory 1M error=ESHUTDOWN "
-		"error-rate=100%% error-file=%s",
-		inject);
-	nbdrig_disk_init(&disk, nbdrig_uri(&s, ""));
+	begin_shutting_down();
 	nbdrig_disk_open(&disk);
 	nbdrig_submit(&disk, &q, BLK_READ, 0, 0, buf, 4096);
 	NBDRIG_UNTIL(nbdrig_logged("is lost"));
 	ck_assert_int_eq(q.calls, 0);
-	ck_assert_int_eq(unlink(inject), 0);
+	ck_assert_int_eq(unlink(rig_path("inject")), 0);
 	ck_assert_int_eq(rig_wait(&q), 0);
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&s);
+	end();
 }
 END_TEST
 
 START_TEST (request_that_always_ends_the_connection_fails_in_the_end) {
-	struct nbdrig_server s = { 0 };
-	char inject[200];
 	uint8_t buf[4096];
 
 	NBDRIG_NEEDS("nbdkit");
-	snprintf(inject, sizeof(inject), "%s", rig_file("inject", 0));
-	nbdrig_listen(&s);
-	nbdrig_start(&s,
-		"nbdkit -f --filter=error memory 1M error=ESHUTDOWN "
-		"error-rate=100%% error-file=%s",
-		inject);
-	nbdrig_disk_init(&disk, nbdrig_uri(&s, ""));
+	begin_shutting_down();
 	disk.params.hold_ms = 60;
 	nbdrig_disk_open(&disk);
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&s);
+	end();
 }
 END_TEST
 
@@ -345,7 +329,7 @@ START_TEST (close_while_connecting_again_is_fine) {
 	begin();
 	nbdrig_disk_open(&disk);
 	nbdrig_kill(&server); /* but somebody listens: a dial hangs */
-	NBDRIG_UNTIL(!connected());
+	NBDRIG_UNTIL(!nbdrig_connected(&disk));
 	NBDRIG_UNTIL(disk.nbd->conn[0].dial.running);
 	end();
 }
@@ -357,7 +341,7 @@ START_TEST (close_while_pausing_is_fine) {
 	disk.params.pause_ms = disk.params.pause_max_ms = 100000;
 	nbdrig_disk_open(&disk);
 	down();
-	NBDRIG_UNTIL(!connected());
+	NBDRIG_UNTIL(!nbdrig_connected(&disk));
 	end();
 }
 END_TEST
@@ -379,7 +363,7 @@ START_TEST (writes_of_odd_bytes_survive_the_loss_too) {
 	down();
 	memset(buf, 0xaa, sizeof(buf));
 	nbdrig_submit(&disk, &q, BLK_WRITE, 0, 4050, buf, 100);
-	NBDRIG_UNTIL(!connected());
+	NBDRIG_UNTIL(!nbdrig_connected(&disk));
 	up();
 	ck_assert_int_eq(rig_wait(&q), 0);
 	end();

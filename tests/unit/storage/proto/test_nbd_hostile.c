@@ -365,10 +365,7 @@ END_TEST
 START_TEST (size_that_is_negative_is_refused) {
 	begin();
 	bad.size = UINT64_MAX - 511;
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "cannot connect");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
+	nbdrig_disk_fails(&disk, 0, "cannot connect");
 	bad_end();
 }
 END_TEST
@@ -413,10 +410,7 @@ END_TEST
 START_TEST (server_that_ends_in_the_handshake_is_told) {
 	begin();
 	bad.running = true; /* refuses at once */
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "nbd://test/: cannot connect");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
+	nbdrig_disk_fails(&disk, 0, "nbd://test/: cannot connect");
 }
 END_TEST
 

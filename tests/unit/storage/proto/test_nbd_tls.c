@@ -106,29 +106,38 @@ static void disk_init(const char *uri, const char *dir)
 	disk.o.tls_dir = dir;
 }
 
+static void disk_open(const char *uri)
+{
+	disk_init(uri, pki);
+	nbdrig_disk_open(&disk);
+}
+
 static void check_data(void)
 {
-	uint8_t a[65536], b[65536];
+	nbdrig_check_data(&disk, BLK_FUA, 4096, 65536);
+}
 
-	for (unsigned i = 0; i < sizeof(a); i++)
-		a[i] = (uint8_t)(i * 3);
-	ck_assert_int_eq(nbdrig_do(&disk, BLK_WRITE, BLK_FUA, 4096, a,
-				 sizeof(a)),
-		0);
-	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 4096, b, sizeof(b)), 0);
-	ck_assert_mem_eq(a, b, sizeof(a));
+/* It cannot be had with the certificates in dir, and has is told. */
+static void refused(const char *dir, const char *has)
+{
+	disk_init(tls_uri(), dir);
+	nbdrig_disk_fails(&disk, 0, has);
+	nbdrig_end(&server);
+}
+
+static void end(void)
+{
+	nbdrig_serve_end(&server, &disk);
 }
 
 START_TEST (data_goes_over_tls_with_both_sides_checked) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
 	serve("--tls=require --tls-verify-peer");
-	disk_init(tls_uri(), pki);
-	nbdrig_disk_open(&disk);
+	disk_open(tls_uri());
 	ck_assert_int_eq(nbd_get_tls_negotiated(disk.nbd->conn[0].h), 1);
 	check_data();
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&server);
+	end();
 }
 END_TEST
 
@@ -147,15 +156,13 @@ START_TEST (stack_of_a_fiber_is_large_enough_for_tls) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
 	serve("--tls=require");
-	disk_init(tls_uri(), pki);
-	nbdrig_disk_open(&disk);
+	disk_open(tls_uri());
 	memset(a, 0x77, 256 * KiB);
 	ck_assert_int_eq(ctx_run(disk.o.ctx, in_fiber, a), 0);
 	for (unsigned i = 0; i < 256 * KiB; i++)
 		ck_assert_uint_eq(a[i], 0x77);
 	free(a);
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&server);
+	end();
 }
 END_TEST
 
@@ -165,11 +172,9 @@ START_TEST (client_without_certificate_is_let_in_where_none_is_asked) {
 	serve("--tls=require");
 	ck_assert_int_eq(unlink(suite_path(pki, "client-cert.pem")), 0);
 	ck_assert_int_eq(unlink(suite_path(pki, "client-key.pem")), 0);
-	disk_init(tls_uri(), pki);
-	nbdrig_disk_open(&disk);
+	disk_open(tls_uri());
 	check_data();
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&server);
+	end();
 }
 END_TEST
 
@@ -181,13 +186,8 @@ START_TEST (server_of_another_authority_is_refused) {
 	serve("--tls=require");
 	snprintf(other, sizeof(other), "%s", rig_path("other"));
 	authority(other);
-	disk_init(tls_uri(), other);
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "certificate");
+	refused(other, "certificate");
 	ck_assert_err(disk.e, disk.e.code, "TLS folder");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
-	nbdrig_end(&server);
 }
 END_TEST
 
@@ -195,13 +195,7 @@ START_TEST (certificate_for_another_host_is_refused) {
 	NEEDS_ALL();
 	begin("dns_name = elsewhere.example\n");
 	serve("--tls=require");
-	disk_init(tls_uri(), pki);
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, tls_uri());
-	ck_assert_err(disk.e, disk.e.code, "certificate");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
-	nbdrig_end(&server);
+	refused(pki, "certificate");
 }
 END_TEST
 
@@ -219,12 +213,7 @@ START_TEST (plain_server_is_refused_where_tls_is_wanted) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
 	serve("--tls=off");
-	disk_init(tls_uri(), pki);
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "the server has no TLS");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
-	nbdrig_end(&server);
+	refused(pki, "the server has no TLS");
 }
 END_TEST
 
@@ -232,13 +221,8 @@ START_TEST (missing_folder_is_told) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
 	serve("--tls=require");
-	disk_init(tls_uri(), "/nonexistent/pki");
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "TLS folder");
+	refused("/nonexistent/pki", "TLS folder");
 	ck_assert_err(disk.e, disk.e.code, "/nonexistent/pki");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
-	nbdrig_end(&server);
 }
 END_TEST
 
@@ -251,12 +235,10 @@ START_TEST (unix_socket_with_tls_is_encrypted_and_told_to_be_unchecked) {
 	nbdrig_start(&server,
 		"nbdkit -f --tls=require --tls-certificates=%s memory 1M", pki);
 	snprintf(uri, sizeof(uri), "nbds+unix:///?socket=%s", server.socket);
-	disk_init(uri, pki);
-	nbdrig_disk_open(&disk);
+	disk_open(uri);
 	check_data();
 	ck_assert(nbdrig_logged("does not check a server's certificate"));
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&server);
+	end();
 }
 END_TEST
 
@@ -264,12 +246,7 @@ START_TEST (systems_authorities_do_not_know_our_test_server) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
 	serve("--tls=require");
-	disk_init(tls_uri(), NULL);
-	ck_assert_int_lt(nbdrig_disk_try(&disk), 0);
-	ck_assert_err(disk.e, disk.e.code, "certificate");
-	ctx_put(disk.o.ctx);
-	log_close(disk.log);
-	nbdrig_end(&server);
+	refused(NULL, "certificate");
 }
 END_TEST
 
@@ -280,8 +257,7 @@ START_TEST (tls_connection_is_made_again_after_a_kill) {
 	NEEDS_ALL();
 	begin(LOOPBACK);
 	serve("--tls=require --tls-verify-peer");
-	disk_init(tls_uri(), pki);
-	nbdrig_disk_open(&disk);
+	disk_open(tls_uri());
 	nbdrig_submit(&disk, &q, BLK_READ, 0, 0, buf, 4096);
 	nbdrig_kill(&server);
 	nbdrig_start(&server,
@@ -292,14 +268,11 @@ START_TEST (tls_connection_is_made_again_after_a_kill) {
 	check_data();
 	NBDRIG_UNTIL(disk.nbd->conn[0].h);
 	ck_assert_int_eq(nbd_get_tls_negotiated(disk.nbd->conn[0].h), 1);
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&server);
+	end();
 }
 END_TEST
 
 START_TEST (qemu_nbd_speaks_tls_with_us) {
-	const char *image = rig_file("img", 1 * MiB);
-
 	NEEDS_ALL();
 	NBDRIG_NEEDS("qemu-nbd");
 	begin(LOOPBACK);
@@ -307,14 +280,11 @@ START_TEST (qemu_nbd_speaks_tls_with_us) {
 	nbdrig_start(&server,
 		"qemu-nbd -t -f raw --shared=4 --object "
 		"tls-creds-x509,id=t,endpoint=server,dir=%s,verify-peer=on "
-		"--tls-creds t %s/img",
-		pki, rig_dir);
-	(void)image;
-	disk_init(tls_uri(), pki);
-	nbdrig_disk_open(&disk);
+		"--tls-creds t %s",
+		pki, rig_file("img", 1 * MiB));
+	disk_open(tls_uri());
 	check_data();
-	nbdrig_disk_close(&disk);
-	nbdrig_end(&server);
+	end();
 }
 END_TEST
 
