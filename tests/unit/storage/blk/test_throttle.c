@@ -1,385 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The throttle: its arithmetic and groups under a clock of the test's, and
- * the filter over a child that notes what reaches it. Nothing here looks at
- * how long anything takes: where the filter must hold a request, the limit is
- * one an hour.
+ * The throttle's filter, over a child that notes what reaches it. Nothing
+ * here looks at how long anything takes: where the filter must hold a
+ * request, the limit is one an hour. The arithmetic is
+ * test_throttle_bucket.c, groups test_throttle_group.c.
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
-
-#include "vm/base/clock.h"
-#include "vm/base/sizes.h"
 
 #include "storage/blk/filter.h"
-#include "storage/blk/throttle_group.h"
 #include "storage/core/ctx.h"
 #include "storage/core/sync.h"
 
-#include "tests/unit/storage/rig.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/storage/blk/throttlerig.h"
 
-#define SLACK_NS (NS_PER_S / 10) /* work that may come early */
-
-/* The bucket. */
-
-static struct throttle_bucket bucket(uint64_t rate, uint64_t burst_rate,
-	unsigned burst_s)
-{
-	struct blk_limit l = { rate, burst_rate, burst_s };
-	struct throttle_bucket b;
-
-	memset(&b, 0, sizeof(b));
-	throttle_bucket_set(&b, &l);
-	return b;
-}
-
-/* ns that n requests of units each take, one after the other, at the most
- * speed that b allows; the first passes at 0. */
-static uint64_t bucket_run_ns(struct throttle_bucket *b, unsigned n,
-	uint64_t units)
-{
-	uint64_t at = 0;
-
-	while (n--) {
-		uint64_t wait = throttle_bucket_wait_ns(b);
-
-		at += wait;
-		throttle_bucket_drain(b, wait);
-		ck_assert_uint_eq(throttle_bucket_wait_ns(b), 0);
-		throttle_bucket_add(b, units);
-	}
-	return at;
-}
-
-START_TEST (no_limit_never_waits) {
-	struct throttle_bucket b = bucket(0, 0, 0);
-
-	ck_assert_uint_eq(bucket_run_ns(&b, 1000, UINT64_C(1) << 40), 0);
-}
-END_TEST
-
-START_TEST (rate_is_kept) {
-	struct throttle_bucket b = bucket(1000, 0, 0);
-
-	/* 5101 came before the last; all of them but the slack have drained */
-	ck_assert_uint_eq(bucket_run_ns(&b, 5102, 1), 5 * NS_PER_S + NS_PER_MS);
-}
-END_TEST
-
-START_TEST (rate_is_kept_to_the_nanosecond_where_it_does_not_divide) {
-	struct throttle_bucket b = bucket(3, 0, 0);
-	uint64_t at = bucket_run_ns(&b, 3001, 1);
-
-	/* 3000 requests at 3 a second, less the slack of 0.3 requests */
-	ck_assert_uint_ge(at, 1000 * NS_PER_S - SLACK_NS);
-	ck_assert_uint_le(at, 1000 * NS_PER_S - SLACK_NS + 3001);
-}
-END_TEST
-
-START_TEST (request_larger_than_the_bucket_passes_and_the_next_waits) {
-	struct throttle_bucket b = bucket(1 * MiB, 0, 0);
-
-	ck_assert_uint_eq(throttle_bucket_wait_ns(&b), 0);
-	throttle_bucket_add(&b, 10 * MiB);
-	ck_assert_uint_eq(throttle_bucket_wait_ns(&b),
-		10 * NS_PER_S - SLACK_NS);
-}
-END_TEST
-
-START_TEST (idle_time_is_not_saved_up) {
-	struct throttle_bucket b = bucket(100, 0, 0);
-
-	throttle_bucket_drain(&b, 3600 * NS_PER_S);
-	ck_assert_uint_eq(bucket_run_ns(&b, 12, 1), 10 * NS_PER_MS);
-}
-END_TEST
-
-START_TEST (burst_lasts_as_long_as_it_says_and_then_comes_the_rate) {
-	struct throttle_bucket b = bucket(100, 1000, 5);
-	uint64_t at;
-
-	/* 5 s at 1000 a second; some of the slack is used up by it */
-	at = bucket_run_ns(&b, 5000, 1);
-	ck_assert_uint_ge(at, 5 * NS_PER_S - 2 * SLACK_NS);
-	ck_assert_uint_le(at, 5 * NS_PER_S);
-	/* and 100 a second from there */
-	(void)bucket_run_ns(&b, 200, 1);
-	at = bucket_run_ns(&b, 1000, 1);
-	ck_assert_uint_eq(at, 10 * NS_PER_S);
-}
-END_TEST
-
-START_TEST (burst_rate_is_a_limit_too) {
-	struct throttle_bucket b = bucket(100, 1000, 60);
-
-	(void)bucket_run_ns(&b, 101, 1); /* slack of the burst */
-	ck_assert_uint_eq(bucket_run_ns(&b, 1000, 1), NS_PER_S);
-}
-END_TEST
-
-START_TEST (burst_comes_back_while_idle) {
-	struct throttle_bucket b = bucket(100, 1000, 5);
-	uint64_t first = bucket_run_ns(&b, 5000, 1);
-
-	throttle_bucket_drain(&b, 45 * NS_PER_S + SLACK_NS + NS_PER_S);
-	ck_assert_uint_eq(bucket_run_ns(&b, 5000, 1), first);
-}
-END_TEST
-
-START_TEST (huge_figures_do_not_overflow) {
-	struct throttle_bucket b =
-		bucket(UINT64_MAX - 1, UINT64_MAX, UINT32_MAX);
-
-	throttle_bucket_add(&b, UINT64_C(1) << 40);
-	throttle_bucket_drain(&b, UINT64_C(1) << 62);
-	ck_assert_uint_eq(throttle_bucket_wait_ns(&b), 0);
-	b = bucket(1, 0, 0);
-	for (int i = 0; i < 1000; i++)
-		throttle_bucket_add(&b, UINT64_C(1) << 60);
-	ck_assert_uint_eq(throttle_bucket_wait_ns(&b), 30 * 86400 * NS_PER_S);
-}
-END_TEST
-
-START_TEST (taken_back_is_as_if_never_added) {
-	struct throttle_bucket b = bucket(10, 100, 1);
-
-	throttle_bucket_add(&b, 500);
-	throttle_bucket_take_back(&b, 500);
-	ck_assert_uint_eq(throttle_bucket_wait_ns(&b), 0);
-	throttle_bucket_take_back(&b, 500); /* never below empty */
-	ck_assert_uint_eq(throttle_bucket_wait_ns(&b), 0);
-}
-END_TEST
-
-static void check_limit(struct blk_limit l, const char *has)
-{
-	struct err e = ERR_NONE;
-
-	ck_assert_int_eq(throttle_limit_check(&l, "iops, read", &e), -EINVAL);
-	ck_assert_err(e, EINVAL, has);
-	ck_assert_err(e, EINVAL, "iops, read");
-}
-
-START_TEST (limits_that_make_no_sense_are_refused) {
-	struct blk_limit good = { 10, 20, 1 };
-
-	check_limit((struct blk_limit){ 0, 10, 1 }, "needs a rate");
-	check_limit((struct blk_limit){ 10, 10, 1 }, "not above the rate 10");
-	check_limit((struct blk_limit){ 10, 20, 0 }, "0 seconds");
-	ck_assert_int_eq(throttle_limit_check(&good, "x", NULL), 0);
-}
-END_TEST
-
-/* Groups. */
-
-static void no_change(struct throttle_member *m)
-{
-	(void)m;
-}
-
-static struct blk_throttle iops_limit(enum blk_limit_dir dir, uint64_t rate)
-{
-	struct blk_throttle t;
-
-	memset(&t, 0, sizeof(t));
-	t.iops[dir].rate = rate;
-	return t;
-}
-
-static void join(struct throttle_member *m, const char *name)
-{
-	memset(m, 0, sizeof(*m));
-	list_init(&m->node);
-	m->changed = no_change;
-	ck_assert_int_eq(throttle_group_join(name, m), 0);
-}
-
-static void set(struct throttle_member *m, const struct blk_throttle *t)
-{
-	struct err e = ERR_NONE;
-
-	ck_assert_int_eq(throttle_group_set(m->group, t, 0, &e), 0);
-}
-
-START_TEST (groups_are_found_by_name) {
-	struct throttle_member a, b, c, d;
-
-	join(&a, "lab");
-	join(&b, "lab");
-	join(&c, "other");
-	join(&d, NULL);
-	ck_assert_ptr_eq(a.group, b.group);
-	ck_assert_ptr_ne(a.group, c.group);
-	ck_assert_ptr_ne(c.group, d.group);
-	throttle_group_leave(&a);
-	throttle_group_leave(&b);
-	throttle_group_leave(&c);
-	throttle_group_leave(&d);
-}
-END_TEST
-
-START_TEST (limits_are_kept_while_somebody_is_in_the_group) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_TOTAL, 10);
-	struct throttle_member a, b;
-
-	join(&a, "lab");
-	set(&a, &t);
-	join(&b, "lab");
-	throttle_group_leave(&a);
-	ck_assert_uint_eq(b.group->iops[BLK_LIMIT_TOTAL].limit.rate, 10);
-	throttle_group_leave(&b);
-	join(&b, "lab");
-	ck_assert_uint_eq(b.group->iops[BLK_LIMIT_TOTAL].limit.rate, 0);
-	throttle_group_leave(&b);
-}
-END_TEST
-
-START_TEST (members_take_turns) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_TOTAL, 10);
-	struct throttle_member m[3];
-	uint64_t now = 0;
-	unsigned passed[3] = { 0, 0, 0 };
-
-	for (int i = 0; i < 3; i++)
-		join(&m[i], "lab");
-	set(&m[0], &t);
-	/* all of them always want more, and the first ones more often */
-	for (; now < 30 * NS_PER_S; now += NS_PER_MS) {
-		for (int i = 0; i < 3; i++) {
-			while (throttle_group_place(&m[i], THROTTLE_READ, 512,
-				       now) <= now) {
-				ck_assert(throttle_group_passed(&m[i],
-					THROTTLE_READ));
-				passed[i]++;
-			}
-		}
-	}
-	for (int i = 0; i < 3; i++) {
-		ck_assert_uint_ge(passed[i], 99);
-		ck_assert_uint_le(passed[i], 102);
-		throttle_group_leave(&m[i]);
-	}
-}
-END_TEST
-
-START_TEST (total_and_direction_limit_together) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_TOTAL, 1000);
-	struct throttle_member m;
-
-	t.iops[BLK_LIMIT_READ].rate = 10;
-	t.bytes[BLK_LIMIT_WRITE].rate = 1 * MiB;
-	join(&m, NULL);
-	set(&m, &t);
-	for (int i = 0; i < 2; i++)
-		while (throttle_group_place(&m, THROTTLE_READ, 512, 0) == 0)
-			throttle_group_passed(&m, THROTTLE_READ);
-	/* reads wait for their own limit, a write does not */
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0),
-		NS_PER_S / 10);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_WRITE, 1 * MiB, 0),
-		0);
-	throttle_group_passed(&m, THROTTLE_WRITE);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_WRITE, 1 * MiB, 0),
-		NS_PER_S - SLACK_NS);
-	throttle_group_leave(&m);
-}
-END_TEST
-
-START_TEST (place_is_kept_until_it_is_used) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 1);
-	struct throttle_member m;
-	uint64_t at;
-
-	join(&m, NULL);
-	set(&m, &t);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 5), 5);
-	throttle_group_passed(&m, THROTTLE_READ);
-	at = throttle_group_place(&m, THROTTLE_READ, 512, 5);
-	ck_assert_uint_eq(at, 5 + NS_PER_S - SLACK_NS);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, at), at);
-	ck_assert(throttle_group_passed(&m, THROTTLE_READ));
-	throttle_group_leave(&m);
-}
-END_TEST
-
-START_TEST (change_takes_places_away_and_keeps_what_has_passed) {
-	struct blk_throttle slow = iops_limit(BLK_LIMIT_READ, 1);
-	struct blk_throttle fast = iops_limit(BLK_LIMIT_READ, 10);
-	struct throttle_member m;
-
-	join(&m, NULL);
-	set(&m, &slow);
-	throttle_group_place(&m, THROTTLE_READ, 512, 0);
-	throttle_group_passed(&m, THROTTLE_READ);
-	throttle_group_place(&m, THROTTLE_READ, 512, 0);
-	set(&m, &fast);
-	ck_assert(!throttle_group_passed(&m, THROTTLE_READ));
-	/* one request is in the bucket, which drains at 10 a second now and
-	 * has room for one */
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0), 0);
-	throttle_group_passed(&m, THROTTLE_READ);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0),
-		NS_PER_S / 10);
-	set(&m, NULL);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0), 0);
-	throttle_group_leave(&m);
-}
-END_TEST
-
-START_TEST (who_leaves_gives_its_place_back) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 1);
-	struct throttle_member a, b;
-
-	join(&a, "lab");
-	join(&b, "lab");
-	set(&a, &t);
-	ck_assert_uint_eq(throttle_group_place(&a, THROTTLE_READ, 512, 0), 0);
-	throttle_group_leave(&a);
-	ck_assert_uint_eq(throttle_group_place(&b, THROTTLE_READ, 512, 0), 0);
-	throttle_group_leave(&b);
-}
-END_TEST
-
-START_TEST (clock_that_lags_behind_another_core_is_no_harm) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 10);
-	struct throttle_member a, b;
-
-	join(&a, "lab");
-	join(&b, "lab");
-	set(&a, &t);
-	throttle_group_place(&a, THROTTLE_READ, 512, NS_PER_S);
-	throttle_group_passed(&a, THROTTLE_READ);
-	throttle_group_place(&a, THROTTLE_READ, 512, NS_PER_S);
-	ck_assert_uint_eq(throttle_group_place(&b, THROTTLE_READ, 512,
-				  NS_PER_S - 7),
-		NS_PER_S - 7 + NS_PER_S / 10);
-	throttle_group_leave(&a);
-	throttle_group_leave(&b);
-}
-END_TEST
-
-START_TEST (refused_limits_change_nothing) {
-	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 10), bad = t;
-	struct throttle_member m;
-	struct err e = ERR_NONE;
-
-	join(&m, NULL);
-	set(&m, &t);
-	bad.bytes[BLK_LIMIT_WRITE] = (struct blk_limit){ 5, 4, 1 };
-	ck_assert_int_eq(throttle_group_set(m.group, &bad, 0, &e), -EINVAL);
-	ck_assert_err(e, EINVAL, "bytes/s, write");
-	ck_assert_uint_eq(m.group->iops[BLK_LIMIT_READ].limit.rate, 10);
-	throttle_group_leave(&m);
-}
-END_TEST
-
-/* The filter, over a child that completes at once or keeps what comes. */
+/* A child that notes what comes and completes it at once. */
 
 struct child {
 	struct node node;
-	bool keep;
 	struct blk_req *kept[64];
 	unsigned n, closed;
 };
@@ -390,8 +28,7 @@ static void child_submit(struct node *n, struct blk_req *r)
 
 	ck_assert_uint_lt(c->n, ARRAY_LEN(c->kept));
 	c->kept[c->n++] = r;
-	if (!c->keep)
-		node_done(r, 0);
+	node_done(r, 0);
 }
 
 static int child_close(struct node *n)
@@ -587,7 +224,6 @@ START_TEST (held_request_passes_by_itself_when_its_time_has_come) {
 	struct disk d;
 
 	disk_open(&d, NULL, &t);
-	d.child.keep = false;
 	for (int i = 0; i < 60; i++)
 		send(&d, &q[i], BLK_READ, 0);
 	d.child.n = 0;
@@ -746,13 +382,10 @@ static int read_and_close(void *arg)
 }
 
 START_TEST (close_from_inside_the_last_completion_is_fine) {
-	struct blk_throttle t;
+	/* the second one waits */
+	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 9);
 	struct disk d;
 
-	memset(&t, 0, sizeof(t));
-	t.bytes[BLK_LIMIT_READ].rate = 1 * MiB; /* the second one waits */
-	t.bytes[BLK_LIMIT_READ].burst_rate = 0;
-	t.iops[BLK_LIMIT_READ].rate = 9;
 	disk_open(&d, NULL, &t);
 	ck_assert_int_eq(ctx_run(ctx, read_and_close, &d), -ENOSPC);
 	ctx_end();
@@ -816,20 +449,7 @@ START_TEST (disks_of_several_threads_share_a_group) {
 }
 END_TEST
 
-RIG_SUITE("throttle", no_limit_never_waits, rate_is_kept,
-	rate_is_kept_to_the_nanosecond_where_it_does_not_divide,
-	request_larger_than_the_bucket_passes_and_the_next_waits,
-	idle_time_is_not_saved_up,
-	burst_lasts_as_long_as_it_says_and_then_comes_the_rate,
-	burst_rate_is_a_limit_too, burst_comes_back_while_idle,
-	huge_figures_do_not_overflow, taken_back_is_as_if_never_added,
-	limits_that_make_no_sense_are_refused, groups_are_found_by_name,
-	limits_are_kept_while_somebody_is_in_the_group, members_take_turns,
-	total_and_direction_limit_together, place_is_kept_until_it_is_used,
-	change_takes_places_away_and_keeps_what_has_passed,
-	who_leaves_gives_its_place_back,
-	clock_that_lags_behind_another_core_is_no_harm,
-	refused_limits_change_nothing, without_limits_all_passes_at_once,
+RIG_SUITE("throttle", without_limits_all_passes_at_once,
 	over_the_limit_waits_in_order_and_flush_passes,
 	writes_that_wait_do_not_hold_reads,
 	discard_counts_with_a_mebibyte_at_most,
