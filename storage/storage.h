@@ -235,7 +235,7 @@ void blk_give_up(struct blk *b);
 
 /*
  * One request made and waited for; extent as in struct blk_req. Its error.
- * Thread: as blk_wait().
+ * Thread: as blk_wait(); or in a fiber, which alone waits then.
  */
 int blk_rw(struct blk *b, enum blk_op op, unsigned flags, uint64_t offset,
 	uint64_t len, void *buf);

@@ -19,6 +19,7 @@
 
 #include "storage/blk/filter.h"
 #include "storage/blk/impl.h"
+#include "storage/core/fiber.h"
 #include "storage/core/iov.h"
 
 /* What blk_submit() made of a request, for blk_complete() to undo. */
@@ -319,6 +320,7 @@ void blk_give_up(struct blk *b)
 struct blk_once {
 	struct blk_req r;
 	struct iovec iov;
+	struct fiber *fiber; /* that waits, or NULL: the thread does */
 	bool done;
 	int err;
 };
@@ -329,15 +331,22 @@ static void blk_once_done(struct blk_req *r, int err)
 
 	o->done = true;
 	o->err = err;
+	if (o->fiber)
+		fiber_wake(o->fiber);
 }
 
 static int blk_once(struct blk *b, struct blk_once *o)
 {
 	o->r.done = blk_once_done;
 	o->r.arg = o;
+	o->fiber = fiber_self();
 	blk_submit(b, &o->r);
-	while (!o->done)
-		ctx_wait(b->ctx);
+	while (!o->done) {
+		if (o->fiber)
+			fiber_wait();
+		else
+			ctx_wait(b->ctx);
+	}
 	return o->err;
 }
 

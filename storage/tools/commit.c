@@ -98,11 +98,11 @@ static int rest_fiber(void *arg)
 	for (; !r && z->at < z->end; z->at += n) {
 		n = tool_min(z->end - z->at, REST_STEP);
 		r = z->t->stop ? -ECANCELED
-			       : tool_rw(z->dst, BLK_WRITE_ZEROES, BLK_UNMAP,
+			       : blk_rw(z->dst, BLK_WRITE_ZEROES, BLK_UNMAP,
 					 z->at, n, NULL);
 	}
 	/* the image may be emptied next: this must be on disk before */
-	return r ? r : tool_rw(z->dst, BLK_FLUSH, 0, 0, 0, NULL);
+	return r ? r : blk_rw(z->dst, BLK_FLUSH, 0, 0, 0, NULL);
 }
 
 static int commit_rest(struct tool *t, struct commit *m, uint64_t from,

@@ -57,13 +57,13 @@ static int compare_status(struct compare *c, int w, uint64_t at, uint64_t len,
 		*x = (struct blk_extent){ .len = len, .zero = true };
 		return 0;
 	}
-	r = tool_status(c->b[w], 0, at, tool_min(len, c->size[w] - at), x);
+	r = blk_status(c->b[w], 0, at, tool_min(len, c->size[w] - at), x);
 	return r ? compare_fail(c, w, r) : 0;
 }
 
 static int compare_read(struct compare *c, int w, uint64_t at, uint64_t len)
 {
-	int r = tool_rw(c->b[w], BLK_READ, 0, at, len, c->buf[w]);
+	int r = blk_rw(c->b[w], BLK_READ, 0, at, len, c->buf[w]);
 
 	return r ? compare_fail(c, w, r) : 0;
 }
@@ -202,7 +202,7 @@ static int map_fiber(void *arg)
 	int r;
 
 	while (m->at < m->end) {
-		r = tool_status(m->b, 0, m->at,
+		r = blk_status(m->b, 0, m->at,
 			tool_min(m->end - m->at, STATUS_MAX), &y);
 		if (!r && m->t->stop)
 			r = -ECANCELED;

@@ -184,7 +184,7 @@ static int convert_fiber(void *arg)
 	struct convert *v = arg;
 	int r = copy_run(&v->c);
 
-	return r ? r : tool_rw(v->dst, BLK_FLUSH, 0, 0, 0, NULL);
+	return r ? r : blk_rw(v->dst, BLK_FLUSH, 0, 0, 0, NULL);
 }
 
 static int convert_run(struct tool *t, struct convert *v, struct err *e)

@@ -38,7 +38,7 @@ static int copy_status(struct copy *c, struct blk *b, uint64_t len,
 		*x = (struct blk_extent){ .len = len, .zero = true };
 		return 0;
 	}
-	return tool_status(b, b == c->src ? c->src_flags : 0, c->pos,
+	return blk_status(b, b == c->src ? c->src_flags : 0, c->pos,
 		tool_min(len, size - c->pos), x);
 }
 
@@ -104,7 +104,7 @@ static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
 	if ((c->src_flags & BLK_TOP) && !x.present)
 		*kind = COPY_SKIP;
 	if (c->mask && *kind != COPY_SKIP) {
-		r = tool_status(c->mask, BLK_TOP, c->pos, n, &m);
+		r = blk_status(c->mask, BLK_TOP, c->pos, n, &m);
 		if (r)
 			return r;
 		n = tool_min(n, m.len);
@@ -145,12 +145,12 @@ static int copy_put(struct copy *c, enum copy_kind kind, uint64_t off,
 	case COPY_SKIP:
 		return 0;
 	case COPY_ZERO:
-		return tool_rw(c->dst, BLK_WRITE_ZEROES, BLK_UNMAP, off, len,
+		return blk_rw(c->dst, BLK_WRITE_ZEROES, BLK_UNMAP, off, len,
 			NULL);
 	case COPY_DATA:
 		break;
 	}
-	return tool_rw(c->dst, BLK_WRITE, c->compress ? BLK_COMPRESS : 0, off,
+	return blk_rw(c->dst, BLK_WRITE, c->compress ? BLK_COMPRESS : 0, off,
 		len, p);
 }
 
@@ -187,7 +187,7 @@ static int copy_read(struct blk *b, uint64_t off, uint64_t len, uint8_t *buf)
 	if (off < size)
 		n = tool_min(len, size - off);
 	memset(buf + n, 0, len - n);
-	return n ? tool_rw(b, BLK_READ, 0, off, n, buf) : 0;
+	return n ? blk_rw(b, BLK_READ, 0, off, n, buf) : 0;
 }
 
 static int copy_chunk(struct copy_fiber *f, uint64_t off, uint64_t len,
@@ -308,7 +308,7 @@ static int copy_into_fiber(void *arg)
 	struct copy *c = arg;
 	int r = copy_run(c);
 
-	return r ? r : tool_rw(c->dst, BLK_FLUSH, 0, 0, 0, NULL);
+	return r ? r : blk_rw(c->dst, BLK_FLUSH, 0, 0, 0, NULL);
 }
 
 int copy_into(struct copy *c, const char *path, struct err *e)

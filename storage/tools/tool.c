@@ -144,66 +144,6 @@ int tool_run(struct tool *t, int (*fn)(void *arg), void *arg)
 	return r ? r : job.result;
 }
 
-/* Requests. */
-
-struct tool_req {
-	struct blk_req r;
-	struct fiber *fiber;
-	bool done;
-	int err;
-};
-
-static void tool_req_done(struct blk_req *r, int err)
-{
-	struct tool_req *q = container_of(r, struct tool_req, r);
-
-	q->err = err;
-	q->done = true;
-	fiber_wake(q->fiber);
-}
-
-static int tool_do(struct blk *b, struct tool_req *q)
-{
-	q->r.done = tool_req_done;
-	q->fiber = fiber_self();
-	blk_submit(b, &q->r);
-	while (!q->done)
-		fiber_wait();
-	return q->err;
-}
-
-int tool_rw(struct blk *b, enum blk_op op, unsigned flags, uint64_t offset,
-	uint64_t len, void *buf)
-{
-	struct iovec iov = { buf, len };
-	struct tool_req q = { .r = {
-				      .op = op,
-				      .flags = flags,
-				      .offset = offset,
-				      .len = len,
-			      } };
-
-	if (op == BLK_READ || op == BLK_WRITE) {
-		q.r.iov = &iov;
-		q.r.niov = 1;
-	}
-	return tool_do(b, &q);
-}
-
-int tool_status(struct blk *b, unsigned flags, uint64_t offset, uint64_t len,
-	struct blk_extent *x)
-{
-	struct tool_req q = { .r = {
-				      .op = BLK_STATUS,
-				      .flags = flags,
-				      .offset = offset,
-				      .len = len,
-				      .extent = x,
-			      } };
-
-	return tool_do(b, &q);
-}
-
 /* Small things. */
 
 uint64_t tool_size(const struct blk *b)

@@ -51,12 +51,6 @@ int tool_run(struct tool *t, int (*fn)(void *arg), void *arg);
 /* Ask the job now, from outside of fibers: true = stop. */
 bool tool_tick(struct tool *t);
 
-/* One request from a fiber, which waits. */
-int tool_rw(struct blk *b, enum blk_op op, unsigned flags, uint64_t offset,
-	uint64_t len, void *buf);
-int tool_status(struct blk *b, unsigned flags, uint64_t offset, uint64_t len,
-	struct blk_extent *x);
-
 uint64_t tool_size(const struct blk *b);
 
 static inline uint64_t tool_min(uint64_t a, uint64_t b)
