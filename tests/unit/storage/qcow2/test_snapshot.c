@@ -133,6 +133,15 @@ static const char *const options[] = {
 
 /* --- tests ---------------------------------------------------------------- */
 
+/* The verb works, what the guest sees is want, and all is sound. */
+static void gives(struct node *n, struct node *file, verb fn, const char *name,
+	const uint8_t *want)
+{
+	ok(n, fn, name);
+	sound(n, file);
+	same(n, want);
+}
+
 START_TEST (revert_brings_back_what_was) {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		struct node *file = damage_make(options[i], 4 * MiB, 0, 1), *n;
@@ -141,38 +150,25 @@ START_TEST (revert_brings_back_what_was) {
 		n = qt_opened(file);
 		scribble(n, 1, 20);
 		one = read_all(n);
-		ok(n, qcow2_snapshot_create, "one");
-		sound(n, file);
-		same(n, one);
+		gives(n, file, qcow2_snapshot_create, "one", one);
 		scribble(n, 2, 10);
 		sound(n, file);
 		two = read_all(n);
-		ok(n, qcow2_snapshot_create, "two");
-		sound(n, file);
+		gives(n, file, qcow2_snapshot_create, "two", two);
 		scribble(n, 3, 10);
 		three = read_all(n);
 		sound(n, file);
 		same(n, three);
 
-		ok(n, qcow2_snapshot_revert, "one");
-		sound(n, file);
-		same(n, one);
+		gives(n, file, qcow2_snapshot_revert, "one", one);
 		scribble(n, 4, 5);
 		sound(n, file);
-		ok(n, qcow2_snapshot_revert, "two");
-		sound(n, file);
-		same(n, two);
-		ok(n, qcow2_snapshot_delete, "two");
-		sound(n, file);
-		same(n, two);
+		gives(n, file, qcow2_snapshot_revert, "two", two);
+		gives(n, file, qcow2_snapshot_delete, "two", two);
 		scribble(n, 5, 5);
 		sound(n, file);
-		ok(n, qcow2_snapshot_revert, "one");
-		sound(n, file);
-		same(n, one);
-		ok(n, qcow2_snapshot_delete, "one");
-		sound(n, file);
-		same(n, one);
+		gives(n, file, qcow2_snapshot_revert, "one", one);
+		gives(n, file, qcow2_snapshot_delete, "one", one);
 		scribble(n, 6, 5);
 		sound(n, file);
 		ck_assert_int_eq(qt_close(n), 0);
