@@ -34,7 +34,8 @@ int qcow2_snapshot_get(const struct node *n, unsigned i,
 	return 0;
 }
 
-int qsnap_find(const struct qcow2 *q, const char *name, uint32_t *out)
+int qsnap_find(const struct qcow2 *q, const char *name, uint32_t *out,
+	struct err *e)
 {
 	unsigned found = 0;
 
@@ -50,23 +51,14 @@ int qsnap_find(const struct qcow2 *q, const char *name, uint32_t *out)
 		*out = i;
 		found = 1;
 	}
-	return found == 1 ? 0 : found ? -EINVAL : -ENOENT;
-}
-
-static int find(const struct qcow2 *q, const char *name, uint32_t *out,
-	struct err *e)
-{
-	int r = qsnap_find(q, name, out);
-
-	if (r == -EINVAL)
-		err_set(e, EINVAL,
-			"%s: more than one snapshot is "
-			"called '%s': use its id",
+	if (!found)
+		return err_set(e, ENOENT, "%s: has no snapshot '%s'",
 			q->node.path, name);
-	else if (r < 0)
-		err_set(e, ENOENT, "%s: has no snapshot '%s'", q->node.path,
-			name);
-	return r;
+	if (found > 1)
+		return err_set(e, EINVAL,
+			"%s: more than one snapshot is called '%s': use its id",
+			q->node.path, name);
+	return 0;
 }
 
 /* --- create --------------------------------------------------------------- */
@@ -230,7 +222,7 @@ int qcow2_snapshot_revert(struct node *n, const char *name, struct err *e)
 	int r;
 
 	fiber_lock_take(&q->meta);
-	r = find(q, name, &at, e);
+	r = qsnap_find(q, name, &at, e);
 	if (!r)
 		r = qsnap_revert_to(q, &q->snaps[at], e);
 	if (!r)
@@ -246,7 +238,7 @@ int qcow2_snapshot_delete(struct node *n, const char *name, struct err *e)
 	int r;
 
 	fiber_lock_take(&q->meta);
-	r = find(q, name, &at, e);
+	r = qsnap_find(q, name, &at, e);
 	if (!r)
 		r = qsnap_delete_at(q, at, e);
 	if (!r)

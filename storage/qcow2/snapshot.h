@@ -35,7 +35,9 @@ int qsnaps_pack(const struct qsnap *list, uint32_t n, uint8_t **buf,
 /* Of one entry, padded. */
 uint64_t qsnap_bytes(const struct qsnap *s);
 
-/* By name, or by id when no name fits. 0, -ENOENT, -EINVAL (two fit). */
-int qsnap_find(const struct qcow2 *q, const char *name, uint32_t *out);
+/* By name, or by id when no name fits. 0, or with e filled -ENOENT, -EINVAL
+ * (two fit). No waiting. */
+int qsnap_find(const struct qcow2 *q, const char *name, uint32_t *out,
+	struct err *e);
 
 #endif

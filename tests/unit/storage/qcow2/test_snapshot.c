@@ -324,6 +324,44 @@ START_TEST (narrow_refcounts_refuse_and_stay) {
 }
 END_TEST
 
+START_TEST (a_snapshot_can_be_looked_at) {
+	struct node *file = damage_make("cluster_size=512", 1 * MiB, 0, 1);
+	struct node *n = qt_opened(file);
+	const struct qcow2_opts o = { .readonly = true };
+	struct err e = ERR_NONE;
+	uint8_t *was;
+	uint64_t table;
+
+	scribble(n, 1, 10);
+	was = read_all(n);
+	ok(n, qcow2_snapshot_create, "one");
+	ok(n, qcow2_snapshot_create, "two");
+	scribble(n, 2, 10);
+	fails(n, qcow2_snapshot_load, "one", EINVAL, "for reading only");
+	ck_assert_int_eq(qt_close(n), 0);
+	/* its size is cut to sectors, as the disk's is */
+	table = damage_get(file, 64, 8);
+	damage_put(file, table + 48, 8, 1 * MiB - 100);
+
+	ck_assert_int_eq(qt_open(file, &o, &n, &e), 0);
+	fails(n, qcow2_snapshot_load, "three", ENOENT, "has no snapshot");
+	ok(n, qcow2_snapshot_load, "2");
+	same(n, was);
+	ok(n, qcow2_snapshot_load, "one");
+	ck_assert_uint_eq(size_of(n), 1 * MiB - 512);
+	same(n, was);
+	ck_assert_int_eq(qt_close(n), 0);
+
+	/* one that cannot be used is not read */
+	damage_put(file, table, 8, 1 * MiB + 1);
+	ck_assert_int_eq(qt_open(file, &o, &n, &e), 0);
+	fails(n, qcow2_snapshot_load, "one", EINVAL, "L1 table");
+	ck_assert_int_eq(qt_io(n, BLK_READ, 0, 0, was, 512), -EIO);
+	ck_assert_int_eq(qt_close(n), 0);
+	free(was);
+}
+END_TEST
+
 /* --- power loss ----------------------------------------------------------- */
 
 /* What may be read after a crash: as before, or as after. */
@@ -461,4 +499,5 @@ END_TEST
 QT_SUITE("qcow2 snapshots", no_crash_leaves_more_than_leaks,
 	an_error_changes_nothing, revert_brings_back_what_was,
 	qemu_uses_our_snapshots, snapshots_of_qemu_are_used,
-	what_cannot_be_is_refused, narrow_refcounts_refuse_and_stay)
+	what_cannot_be_is_refused, narrow_refcounts_refuse_and_stay,
+	a_snapshot_can_be_looked_at)
