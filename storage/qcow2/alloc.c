@@ -118,9 +118,8 @@ int qalloc_table(struct qcow2 *q, uint64_t n, uint64_t *host)
 	return r;
 }
 
-bool qalloc_is_fresh(const struct qcow2 *q, uint64_t host, uint64_t len)
+bool qalloc_is_fresh(const struct qcow2 *q, uint64_t host)
 {
-	(void)len; /* what is behind is fresh too */
 	return host >> q->cluster_bits >= q->fresh_from;
 }
 

@@ -147,7 +147,7 @@ static int qcow_alloc(struct qpiece *p)
 	r = qalloc_clusters(q, p->n, qcow_near(p), &p->host, &got);
 	if (r)
 		return r;
-	p->fresh = qalloc_is_fresh(q, p->host, got << q->cluster_bits);
+	p->fresh = qalloc_is_fresh(q, p->host);
 	p->n = got;
 	end = p->start + (got << q->cluster_bits);
 	if (p->end > end)

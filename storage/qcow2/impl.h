@@ -391,9 +391,9 @@ int qalloc_clusters(struct qcow2 *q, uint64_t n, uint64_t near, uint64_t *host,
 int qalloc_table(struct qcow2 *q, uint64_t n, uint64_t *host);
 /* len bytes for compressed data, counts raised. */
 int qalloc_bytes(struct qcow2 *q, uint64_t len, uint64_t *host);
-/* Is the range, which the last qalloc_*() gave, sure to read as zeros, as
+/* Is what the last qalloc_*() gave from host on sure to read as zeros, as
  * nobody wrote there before? Before anybody waits. */
-bool qalloc_is_fresh(const struct qcow2 *q, uint64_t host, uint64_t len);
+bool qalloc_is_fresh(const struct qcow2 *q, uint64_t host);
 
 /* Never referenced on disk: count down now. */
 int qfree_now(struct qcow2 *q, uint64_t host, uint64_t len);
@@ -441,7 +441,7 @@ void qflush_submit(struct qcow2 *q, struct blk_req *r);
 int qflush(struct qcow2 *q);
 /* Guest bytes from iov. In a fiber, without meta. 0 or -errno. */
 int qwrite(struct qcow2 *q, uint64_t offset, const struct iovec *iov, int niov,
-	uint64_t len, unsigned flags);
+	uint64_t len);
 void qzero_submit(struct qcow2 *q, struct blk_req *r); /* and discard */
 /* Wait until no allocating write of [start, end) is on its way. meta held
  * before and after, dropped meanwhile. True = it was dropped: look anew. */

@@ -16,7 +16,7 @@
 
 #include "storage/qcow2/impl.h"
 
-#define QMAP_SLICES  64u /* a look goes through no more */
+#define QMAP_SLICES 64u /* a look goes through no more */
 
 /* --- entries --- */
 

@@ -116,7 +116,7 @@ static int qpack_one(struct qpack *w)
 	if (!iov)
 		return -ENOMEM;
 	n = iov_part(w->iov, w->niov, w->skip, w->len, iov);
-	r = qwrite(w->q, w->offset, iov, n, w->len, 0);
+	r = qwrite(w->q, w->offset, iov, n, w->len);
 	free(iov);
 	return r;
 }
@@ -171,7 +171,7 @@ int qpack_write(struct qcow2 *q, uint64_t offset, const struct iovec *iov,
 
 	if (q->data != q->file || (offset & (size - 1)) ||
 		((end & (size - 1)) && end != q->h.size))
-		return qwrite(q, offset, iov, niov, len, 0);
+		return qwrite(q, offset, iov, niov, len);
 	while (w.offset < end && !g.err) {
 		int r;
 

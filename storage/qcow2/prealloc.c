@@ -88,7 +88,7 @@ static int place(struct qcow2 *q, uint64_t n, enum qcow2_prealloc how,
 
 	if (r)
 		return r;
-	fresh = qalloc_is_fresh(q, *host, *got << q->cluster_bits);
+	fresh = qalloc_is_fresh(q, *host);
 	r = fill(q, *host, *got << q->cluster_bits, fresh, how);
 	if (r)
 		(void)qfree_now(q, *host, *got << q->cluster_bits);

@@ -219,7 +219,7 @@ static int qwrite_job(struct qcow2 *q, struct blk_req *r)
 {
 	if (r->flags & BLK_COMPRESS)
 		return qpack_write(q, r->offset, r->iov, r->niov, r->len);
-	return qwrite(q, r->offset, r->iov, r->niov, r->len, 0);
+	return qwrite(q, r->offset, r->iov, r->niov, r->len);
 }
 
 void qwrite_submit(struct qcow2 *q, struct blk_req *r)
@@ -255,7 +255,7 @@ static int qwrite_in_place(struct qcow2 *q, const struct qmap *m,
 }
 
 int qwrite(struct qcow2 *q, uint64_t offset, const struct iovec *iov, int niov,
-	uint64_t len, unsigned flags)
+	uint64_t len)
 {
 	struct qbytes b = { iov, niov, 0 };
 
@@ -283,7 +283,7 @@ int qwrite(struct qcow2 *q, uint64_t offset, const struct iovec *iov, int niov,
 		len -= (uint64_t)n;
 		qbytes_advance(&b, (uint64_t)n);
 	}
-	return flags & BLK_FUA ? qflush(q) : 0;
+	return 0;
 }
 
 /* --- flush --- */

@@ -46,7 +46,7 @@ static int qzero_plain(struct qcow2 *q, uint64_t offset, uint64_t len)
 
 		if (n > len)
 			n = len;
-		r = qwrite(q, offset, iov, QZERO_IOV, n, 0);
+		r = qwrite(q, offset, iov, QZERO_IOV, n);
 		offset += n;
 		len -= n;
 	}

@@ -19,7 +19,7 @@ static int clusters_fn(struct qcow2 *q, void *arg)
 	int r = qalloc_clusters(q, a->n, a->near, &a->host, &a->got);
 
 	if (!r)
-		a->fresh = qalloc_is_fresh(q, a->host, a->got * CLUSTER);
+		a->fresh = qalloc_is_fresh(q, a->host);
 	return r;
 }
 
