@@ -202,15 +202,6 @@ int qheader_write_features(struct node *file, const struct qheader *h)
 	return node_write(file, QH_INCOMPATIBLE, b, sizeof(b), 0);
 }
 
-int qheader_write_l1(struct node *file, const struct qheader *h)
-{
-	uint8_t b[12];
-
-	put_be32(b, h->l1_entries);
-	put_be64(b + 4, h->l1_offset);
-	return node_write(file, QH_L1_ENTRIES, b, sizeof(b), 0);
-}
-
 int qheader_write_rt(struct node *file, const struct qheader *h)
 {
 	uint8_t b[12];
@@ -229,10 +220,18 @@ int qheader_write_snapshots(struct node *file, const struct qheader *h)
 	return node_write(file, QH_NSNAPSHOTS, b, sizeof(b), 0);
 }
 
-int qheader_write_size(struct node *file, const struct qheader *h)
+int qheader_write_tables(struct node *file, const struct qheader *h)
 {
-	uint8_t b[8];
+	uint8_t b[QH_V2_LEN - QH_SIZE];
 
+	/* all fields from the size on, which is within the first sector */
 	put_be64(b, h->size);
+	put_be32(b + (QH_CRYPT - QH_SIZE), 0);
+	put_be32(b + (QH_L1_ENTRIES - QH_SIZE), h->l1_entries);
+	put_be64(b + (QH_L1_OFFSET - QH_SIZE), h->l1_offset);
+	put_be64(b + (QH_RT_OFFSET - QH_SIZE), h->rt_offset);
+	put_be32(b + (QH_RT_CLUSTERS - QH_SIZE), h->rt_clusters);
+	put_be32(b + (QH_NSNAPSHOTS - QH_SIZE), h->nsnapshots);
+	put_be64(b + (QH_SNAPSHOTS_OFFSET - QH_SIZE), h->snapshots_offset);
 	return node_write(file, QH_SIZE, b, sizeof(b), 0);
 }

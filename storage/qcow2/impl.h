@@ -83,8 +83,8 @@ struct qheader {
 
 /*
  * Parse and check len bytes of the image's first cluster(s); file_bytes is
- * how long the image is; path for messages. for_write: refuse what cannot be
- * written. No waiting. 0 or -errno with e filled.
+ * how long the image is; path for messages. No waiting. 0 or -errno with e
+ * filled.
  */
 int qheader_parse(struct qheader *h, const uint8_t *buf, uint64_t len,
 	uint64_t file_bytes, const char *path, struct err *e);
@@ -99,13 +99,13 @@ int qheader_read(struct node *file, struct qheader *h, struct err *e);
 int qheader_write(struct node *file, const struct qheader *h, struct err *e);
 /*
  * Write single fields that stand within one sector and are changed in
- * place. In a fiber. No sync. 0 or -errno.
+ * place; tables: the size, and where all tables are. In a fiber. No sync.
+ * 0 or -errno.
  */
 int qheader_write_features(struct node *file, const struct qheader *h);
-int qheader_write_l1(struct node *file, const struct qheader *h);
 int qheader_write_rt(struct node *file, const struct qheader *h);
 int qheader_write_snapshots(struct node *file, const struct qheader *h);
-int qheader_write_size(struct node *file, const struct qheader *h);
+int qheader_write_tables(struct node *file, const struct qheader *h);
 
 /* --- cache.c: slices of tables in memory ---------------------------------- */
 

@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm/base/bytes.h"
-#include "vm/base/sizes.h"
-
-#include "storage/qcow2/header.h"
 #include "storage/qcow2/whole.h"
 
 int qwhole_begin(struct qcow2 *q, struct err *e)
@@ -36,27 +32,16 @@ int qwhole_begin(struct qcow2 *q, struct err *e)
 
 /* --- the header ----------------------------------------------------------- */
 
-static int write_fields(struct qcow2 *q, const struct qheader *h)
+static int write_header(struct qcow2 *q, const struct qheader *h)
 {
-	uint8_t b[QH_V2_LEN - QH_SIZE];
-	int r;
+	int r = qheader_write_tables(q->file, h);
 
-	/* all fields from the size on, which is within the first sector */
-	put_be64(b, h->size);
-	put_be32(b + (QH_CRYPT - QH_SIZE), 0);
-	put_be32(b + (QH_L1_ENTRIES - QH_SIZE), h->l1_entries);
-	put_be64(b + (QH_L1_OFFSET - QH_SIZE), h->l1_offset);
-	put_be64(b + (QH_RT_OFFSET - QH_SIZE), h->rt_offset);
-	put_be32(b + (QH_RT_CLUSTERS - QH_SIZE), h->rt_clusters);
-	put_be32(b + (QH_NSNAPSHOTS - QH_SIZE), h->nsnapshots);
-	put_be64(b + (QH_SNAPSHOTS_OFFSET - QH_SIZE), h->snapshots_offset);
-	r = node_write(q->file, QH_SIZE, b, sizeof(b), 0);
 	return r ? r : node_flush(q->file);
 }
 
 int qwhole_write_header(struct qcow2 *q, const struct qheader *h)
 {
-	int r = write_fields(q, h);
+	int r = write_header(q, h);
 
 	if (!r) {
 		q->h.size = h->size;
@@ -69,7 +54,7 @@ int qwhole_write_header(struct qcow2 *q, const struct qheader *h)
 		return 0;
 	}
 	/* nobody knows which of the two the disk has; both are whole */
-	if (write_fields(q, &q->h)) {
+	if (write_header(q, &q->h)) {
 		log_msg(q->node.log, LOG_ERROR,
 			"%s: its header cannot be written (%s): the image is "
 			"not written any more",

@@ -535,36 +535,38 @@ static int fields_fn(void *arg)
 	int rc = qheader_write_features(w->file, w->h);
 
 	if (!rc)
-		rc = qheader_write_l1(w->file, w->h);
-	if (!rc)
 		rc = qheader_write_rt(w->file, w->h);
 	if (!rc)
 		rc = qheader_write_snapshots(w->file, w->h);
-	if (!rc)
-		rc = qheader_write_size(w->file, w->h);
 	return rc;
 }
 
+static int tables_fn(void *arg)
+{
+	struct rw *w = arg;
+
+	return qheader_write_tables(w->file, w->h);
+}
+
+static const struct qheader fields = { .version = 3,
+	.size = 1,
+	.l1_entries = 2,
+	.l1_offset = 3,
+	.rt_offset = 4,
+	.rt_clusters = 5,
+	.nsnapshots = 6,
+	.snapshots_offset = 7,
+	.incompatible = 8,
+	.compatible = 9,
+	.autoclear = 10 };
+
 START_TEST (single_fields_are_written_where_they_are) {
 	struct node *n = qt_mem();
-	struct qheader h = { .version = 3,
-		.size = 1,
-		.l1_entries = 2,
-		.l1_offset = 3,
-		.rt_offset = 4,
-		.rt_clusters = 5,
-		.nsnapshots = 6,
-		.snapshots_offset = 7,
-		.incompatible = 8,
-		.compatible = 9,
-		.autoclear = 10 };
+	struct qheader h = fields;
 	struct rw w = { .file = n, .h = &h };
 	uint8_t *b = memnode_bytes(n, NULL);
 
 	ck_assert_int_eq(qt_run(fields_fn, &w), 0);
-	ck_assert_uint_eq(get_be64(b + 24), 1);
-	ck_assert_uint_eq(get_be32(b + 36), 2);
-	ck_assert_uint_eq(get_be64(b + 40), 3);
 	ck_assert_uint_eq(get_be64(b + 48), 4);
 	ck_assert_uint_eq(get_be32(b + 56), 5);
 	ck_assert_uint_eq(get_be32(b + 60), 6);
@@ -572,12 +574,32 @@ START_TEST (single_fields_are_written_where_they_are) {
 	ck_assert_uint_eq(get_be64(b + 72), 8);
 	ck_assert_uint_eq(get_be64(b + 80), 9);
 	ck_assert_uint_eq(get_be64(b + 88), 10);
-	ck_assert(qt_is_zero(b, 24));
+	ck_assert(qt_is_zero(b, 48));
 	/* version 2 has no features */
 	memset(b + 72, 0xff, 24);
 	h.version = 2;
 	ck_assert_int_eq(qt_run(fields_fn, &w), 0);
 	ck_assert_uint_eq(b[72], 0xff);
+}
+END_TEST
+
+START_TEST (where_tables_are_is_written_at_once) {
+	struct node *n = qt_mem();
+	struct qheader h = fields;
+	struct rw w = { .file = n, .h = &h };
+	uint8_t *b = memnode_bytes(n, NULL);
+
+	ck_assert_int_eq(qt_run(tables_fn, &w), 0);
+	ck_assert_uint_eq(memnode_count(n, BLK_WRITE), 1);
+	ck_assert_uint_eq(get_be64(b + 24), 1);
+	ck_assert_uint_eq(get_be32(b + 32), 0);
+	ck_assert_uint_eq(get_be32(b + 36), 2);
+	ck_assert_uint_eq(get_be64(b + 40), 3);
+	ck_assert_uint_eq(get_be64(b + 48), 4);
+	ck_assert_uint_eq(get_be32(b + 56), 5);
+	ck_assert_uint_eq(get_be32(b + 60), 6);
+	ck_assert_uint_eq(get_be64(b + 64), 7);
+	ck_assert(qt_is_zero(b, 24));
 }
 END_TEST
 
@@ -594,4 +616,5 @@ QT_SUITE("qcow2 header", probe_wants_magic_and_version,
 	bitmaps_count_with_their_bit_only,
 	unknown_things_survive_a_rewrite_byte_for_byte,
 	header_goes_out_in_one_request, header_that_does_not_fit_is_refused,
-	errors_of_the_file_are_told, single_fields_are_written_where_they_are)
+	errors_of_the_file_are_told, single_fields_are_written_where_they_are,
+	where_tables_are_is_written_at_once)
