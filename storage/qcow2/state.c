@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "storage/qcow2/header.h"
+#include "storage/qcow2/whole.h"
 
 /* Write the three words of feature bits as they shall be; only when they are
  * on disk the header in memory has them. */
@@ -128,14 +129,6 @@ void qcow2_mark_corrupt(struct qcow2 *q, const char *fmt, ...)
 static int check_backing_name(const struct qcow2 *q, const char *file,
 	const char *format, struct err *e)
 {
-	if (q->node.readonly)
-		return err_set(e, EROFS, "%s: opened for reading only",
-			q->node.path);
-	if (q->corrupt)
-		return err_set(e, EIO,
-			"%s: the image is damaged; repair it "
-			"with `disk check --repair all`",
-			q->node.path);
 	if (!file)
 		return 0;
 	if (!file[0] || strlen(file) > QH_MAX_BACKING_LEN)
@@ -167,12 +160,10 @@ static int copy_string(const char *s, char **out)
 static int write_names(struct qcow2 *q, char *file, char *format, struct err *e)
 {
 	struct qheader h;
-	int rc = qcow2_begin_writing(q);
+	int rc = qwhole_begin(q, e);
 
-	if (!rc)
-		rc = qcommit_all(q);
 	if (rc < 0)
-		return err_sys(e, -rc, "%s: writing the image", q->node.path);
+		return rc;
 	h = q->h;
 	h.backing_file = file;
 	h.backing_format = format;
