@@ -177,6 +177,8 @@ static int run_round(struct qcheck *c)
 		r = qcheck_bitmaps(c, false);
 	if (r || c->fix & QFIX_ENTRIES)
 		return r;
+	if (c->r.errors) /* what refers to a cluster may not be known */
+		c->fix = 0;
 	r = qcheck_count_refs(c);
 	if (!r)
 		r = qcheck_compare(c);

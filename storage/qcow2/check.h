@@ -125,7 +125,8 @@ void qcheck_bad(struct qcheck *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void qcheck_tell(struct qcheck *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Part of the file cannot be read: counted, told. */
+/* Part of the file cannot be read: counted, told. What is not mended yet
+ * stays as it is. */
 void qcheck_unread(struct qcheck *c, int err, const char *what,
 	uint64_t offset);
 /* One more step done. True = stop. */

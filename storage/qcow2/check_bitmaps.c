@@ -41,11 +41,11 @@ static int count_data(struct qcheck *c, uint64_t table, uint64_t n)
 			int r = node_read(c->q->file, table + i * 8, c->buf,
 				k * 8);
 
-			if (r && c->first)
+			if (r) {
 				qcheck_unread(c, r, "a bitmap's table",
 					table + i * 8);
-			if (r)
 				return 0;
+			}
 			if (qcheck_step(c))
 				return -ECANCELED;
 		}
@@ -122,7 +122,7 @@ int qcheck_bitmaps(struct qcheck *c, bool tables)
 	if (!dir)
 		return -ENOMEM;
 	r = node_read(c->q->file, h->bitmaps_offset, dir, h->bitmaps_bytes);
-	if (r && c->first)
+	if (r)
 		qcheck_unread(c, r, "the directory of bitmaps",
 			h->bitmaps_offset);
 	r = r ? 0 : each_bitmap(c, dir, h->bitmaps_bytes, tables);

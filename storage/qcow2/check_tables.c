@@ -289,11 +289,11 @@ static int each_snap(struct qcheck *c, uint32_t k, l1_fn fn)
 			n = n < per ? n : per;
 			r = node_read(c->q->file, s->l1_offset + i * 8, c->buf,
 				n * 8);
-			if (r && c->first)
+			if (r) {
 				qcheck_unread(c, r, "a snapshot's L1 table",
 					s->l1_offset + i * 8);
-			if (r)
 				return 0;
+			}
 			if (qcheck_step(c))
 				return -ECANCELED;
 		}

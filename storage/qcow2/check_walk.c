@@ -252,10 +252,10 @@ static int walk_table(struct qcheck *c, struct ql2 *t, uint64_t guest)
 	if (t->bad)
 		return 0;
 	r = node_read(c->q->file, t->offset, c->buf, c->cluster);
-	if (r && c->first)
+	if (r) {
 		qcheck_unread(c, r, "the L2 table", t->offset);
-	if (r)
 		return 0;
+	}
 	for (unsigned i = 0; i < c->cluster / c->l2_entry; i++)
 		look(c, &w, i);
 	if (w.dirty)
@@ -334,8 +334,10 @@ static int copied_in_table(struct qcheck *c, struct ql2 *t, uint64_t guest)
 	if (t->bad)
 		return 0;
 	r = node_read(c->q->file, t->offset, c->buf, c->cluster);
+	if (r && !c->r.errors) /* else the walk has told it */
+		qcheck_unread(c, r, "the L2 table", t->offset);
 	if (r)
-		return 0; /* told by the walk */
+		return 0;
 	for (unsigned i = 0; i < c->cluster / c->l2_entry; i++) {
 		uint8_t *p = c->buf + (size_t)i * c->l2_entry;
 		uint64_t v = get_be64(p), host = v & QL2_OFFSET;

@@ -59,8 +59,8 @@ static void put(struct rebuild *b, uint8_t *block, uint64_t cluster,
 		b->too_wide = true;
 		refs = most;
 	}
-	qref_store(block, order,
-		cluster & ((UINT64_C(1) << b->c->rb_bits) - 1), refs);
+	qref_store(block, order, cluster & ((UINT64_C(1) << b->c->rb_bits) - 1),
+		refs);
 }
 
 /* Write block i as the next one. */
@@ -144,6 +144,8 @@ static int take_all(struct rebuild *b)
 			r = qcheck_bitmaps(c, false);
 		if (!r && c->counts.failed)
 			r = -ENOMEM;
+		if (!r && c->r.errors) /* in use, but not known by what */
+			r = -EIO;
 		if (!r)
 			r = take_round(b, &open, kept);
 		if (!r)

@@ -158,6 +158,51 @@ START_TEST (what_cannot_be_read_is_no_damage) {
 }
 END_TEST
 
+/* A table that can be read n times, and no more. */
+struct dying {
+	uint64_t at;
+	unsigned n;
+};
+
+static int dying_read(void *arg, const struct blk_req *r)
+{
+	struct dying *d = arg;
+
+	if (r->op != BLK_READ || r->offset != d->at)
+		return 0;
+	return d->n && d->n-- ? 0 : -EIO;
+}
+
+/* What an L2 table refers to that went bad after the first look. */
+static void dies_meanwhile(unsigned n, bool lost_block)
+{
+	struct damage_map m;
+	struct node *file = damage_image(&m, "cluster_size=4096");
+	struct dying d = { m.l2, n };
+	struct qcow2_check found;
+	struct err e = ERR_NONE;
+	uint64_t rt = damage_get(file, 48, 8);
+
+	damage_put_count(file, &m, damage_grow(file, &m), 1);
+	if (lost_block)
+		damage_put(file, m.rt, 8, 0);
+	memnode_watch(file, dying_read, &d);
+	damage_try_check(file, QCOW2_REPAIR_ALL, &found, &e);
+	memnode_watch(file, NULL, NULL);
+	if (lost_block && damage_get(file, 48, 8) == rt)
+		return; /* as damaged as it was */
+	damage_check(file, QCOW2_REPAIR_NONE, &found);
+	ck_assert_msg(!found.corruptions, "%u: %.500s", n, damage_told);
+}
+
+START_TEST (a_table_that_dies_meanwhile_keeps_its_clusters) {
+	for (unsigned n = 0; n < 9; n++) {
+		dies_meanwhile(n, false);
+		dies_meanwhile(n, true);
+	}
+}
+END_TEST
+
 START_TEST (repair_of_a_read_only_image_is_refused) {
 	struct damage_map m;
 	struct node *file = damage_image(&m, "cluster_size=4096");
@@ -301,6 +346,7 @@ QT_SUITE("qcow2 repair run", a_good_image_loses_its_corrupt_bit,
 	a_dirty_image_is_repaired_when_it_is_opened,
 	opening_a_dirty_image_drops_nothing, a_check_can_be_stopped_anywhere,
 	what_cannot_be_read_is_no_damage,
+	a_table_that_dies_meanwhile_keeps_its_clusters,
 	repair_of_a_read_only_image_is_refused,
 	an_image_in_use_goes_on_after_repair, a_repair_can_be_cut_off_anywhere,
 	random_damage_is_mended_or_told)
