@@ -309,8 +309,7 @@ void blk_give_up(struct blk *b)
 		const struct chain_layer *l = chain_layer(ch, i);
 
 		node_give_up(l->node);
-		if (l->file && l->file != l->node && !l->node->ops->give_up)
-			node_give_up(l->file);
+		node_give_up(l->file);
 	}
 	ctx_kick(b->ctx);
 }

@@ -52,8 +52,11 @@ struct node_ops {
 	int (*resize)(struct node *n, uint64_t size, enum node_prealloc how,
 		struct err *e);
 
-	/* From now on hold no request for a server that is gone: they end
-	 * with -EIO. NULL = holds none. */
+	/*
+	 * From now on hold no request for a server that is gone, nor for long
+	 * for one that is silent: they end with -EIO. Of n itself and a data
+	 * file; may be called again. NULL = holds none.
+	 */
 	void (*give_up)(struct node *n);
 };
 

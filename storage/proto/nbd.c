@@ -15,6 +15,7 @@ const struct nbd_params nbd_default_params = {
 	.hold_ms = 60000,
 	.pause_ms = 100,
 	.pause_max_ms = 5000,
+	.patience_ms = 5000,
 	.conns = NBD_CONNS,
 };
 
@@ -73,13 +74,9 @@ static void nbd_info(const struct node *n, struct blk_info *out)
 	};
 }
 
-/* See node.h: what waits has waited long enough. */
 static void nbd_give_up(struct node *n)
 {
-	struct nbd *nbd = container_of(n, struct nbd, node);
-
-	nbd->params.hold_ms = 0;
-	nbd_conns_hold_over(nbd);
+	nbd_conns_give_up(container_of(n, struct nbd, node));
 }
 
 static const struct node_ops nbd_ops = {

@@ -43,7 +43,8 @@ struct nbd_params {
 	unsigned connect_ms; /* one attempt to connect */
 	unsigned hold_ms;    /* requests wait that long for a connection */
 	unsigned pause_ms, pause_max_ms; /* between attempts, doubling */
-	unsigned conns;                  /* at most, 1..NBD_CONNS */
+	unsigned patience_ms; /* given up: without any answer for so long */
+	unsigned conns;       /* at most, 1..NBD_CONNS */
 	/* For tests: connect h otherwise than to the URI. 0 or -1 as libnbd;
 	 * in the dial's thread. */
 	int (*connect)(struct nbd_handle *h, void *arg);
@@ -157,7 +158,10 @@ struct nbd {
 	uint64_t down_ns; /* no connection since; 0 = there is one */
 	bool changed;     /* the server has another export now */
 	bool closing;
-	struct err last; /* of connecting */
+	struct ctx_timer patience; /* given up: does the server still answer? */
+	bool heard;                /* it did, since it was armed */
+	bool gone;                 /* it did not: no connection any more */
+	struct err last;           /* of connecting */
 	struct log_limit limit;
 
 	/* Somebody's callback is on the stack: close waits. */
@@ -203,6 +207,8 @@ int nbd_conns_init(struct nbd *nbd, struct err *e);
 /* Connect for the first time: in a fiber. 0 or -errno with e filled. */
 int nbd_conns_open(struct nbd *nbd, struct err *e);
 void nbd_conns_fini(struct nbd *nbd); /* in a fiber */
+/* See struct node_ops. */
+void nbd_conns_give_up(struct nbd *nbd);
 /* c broke off: close it and see to a new one. */
 void nbd_conn_lost(struct nbd_conn *c, const char *why);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vm/base/clock.h"
@@ -92,6 +93,8 @@ static void conn_changed(struct nbd_conn *c, const struct err *why)
 
 static void conn_retry(struct nbd_conn *c)
 {
+	if (c->nbd->gone)
+		return;
 	ctx_timer_arm(&c->retry, clock_now_ns() + c->pause_ms * NS_PER_MS);
 	c->pause_ms *= 2;
 	if (c->pause_ms > c->nbd->params.pause_max_ms)
@@ -157,7 +160,7 @@ static void conn_dialled(struct nbd_conn *c)
 	bool first = c == &nbd->conn[0];
 
 	c->dial.h = NULL;
-	if (nbd->closing) {
+	if (nbd->closing || nbd->gone) {
 		nbd_close(h);
 		return;
 	}
@@ -230,6 +233,48 @@ static void conns_event(void *arg, uint32_t events)
 	nbd_leave(nbd);
 }
 
+/* Giving up. */
+
+static void conns_arm_patience(struct nbd *nbd)
+{
+	nbd->heard = false;
+	ctx_timer_arm(&nbd->patience,
+		clock_now_ns() + nbd->params.patience_ms * NS_PER_MS);
+}
+
+/*
+ * One that keeps its connections and says nothing would be waited for as
+ * well. It is not connected to again: what it has of us by now may reach the
+ * disk late.
+ */
+static void conns_silent(void *arg)
+{
+	struct nbd *nbd = arg;
+	unsigned in_flight = 0;
+
+	for (unsigned i = 0; i < NBD_CONNS; i++)
+		if (nbd->conn[i].h)
+			in_flight += nbd->conn[i].in_flight;
+	if (!in_flight || nbd->heard) {
+		conns_arm_patience(nbd);
+		return;
+	}
+	log_msg(nbd->node.log, LOG_ERROR,
+		"%s: the NBD server answers none of %u commands: given up",
+		nbd->uri, in_flight);
+	nbd->gone = true;
+	for (unsigned i = 0; i < NBD_CONNS; i++)
+		if (nbd->conn[i].h) /* libnbd sees its end */
+			(void)shutdown(nbd->conn[i].fd, SHUT_RDWR);
+}
+
+void nbd_conns_give_up(struct nbd *nbd)
+{
+	nbd->params.hold_ms = 0;
+	nbd_conns_hold_over(nbd);
+	conns_arm_patience(nbd);
+}
+
 /* The beginning and the end. */
 
 int nbd_conns_init(struct nbd *nbd, struct err *e)
@@ -240,6 +285,7 @@ int nbd_conns_init(struct nbd *nbd, struct err *e)
 	list_init(&nbd->failed);
 	ctx_call_init(&nbd->service, nbd->node.ctx, nbd_conns_service, nbd);
 	ctx_timer_init(&nbd->hold, nbd->node.ctx, nbd_conns_hold_over, nbd);
+	ctx_timer_init(&nbd->patience, nbd->node.ctx, conns_silent, nbd);
 	nbd->conns = 1;
 	nbd->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (nbd->done_fd < 0)
@@ -331,6 +377,7 @@ void nbd_conns_fini(struct nbd *nbd)
 		conn_fini(&nbd->conn[i]);
 	}
 	ctx_timer_disarm(&nbd->hold);
+	ctx_timer_disarm(&nbd->patience);
 	ctx_call_cancel(&nbd->service);
 	ctx_fd_del(&nbd->done_watch);
 	close(nbd->done_fd);

@@ -128,14 +128,10 @@ static int qcow2_close(struct node *n)
 	return rc;
 }
 
-/* The backing file's own layer is told too, see blk_give_up(). */
+/* The file, and what backs it, are told by blk_give_up(). */
 static void qcow2_give_up(struct node *n)
 {
-	struct qcow2 *q = qcow2_of(n);
-
-	node_give_up(q->file);
-	if (q->data != q->file)
-		node_give_up(q->data);
+	node_give_up(qcow2_of(n)->data);
 }
 
 const struct node_ops qcow2_ops = {

@@ -3,7 +3,9 @@
  * NBD servers that go away, come back, and come back as something else.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vm/base/sizes.h"
@@ -206,6 +208,33 @@ START_TEST (who_gives_up_waits_no_more) {
 	node_give_up(disk.node);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(rig_wait(&q[i]), -EIO);
+	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
+	end();
+}
+END_TEST
+
+/* It keeps its connections, but works no more. */
+START_TEST (who_gives_up_waits_for_no_silent_server) {
+	struct rig_req q[2];
+	uint8_t buf[4096] = { 0 };
+	int how;
+
+	NBDRIG_NEEDS("nbdkit");
+	begin();
+	disk.params.patience_ms = 40;
+	nbdrig_disk_open(&disk);
+	ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(server.pid, &how, WUNTRACED), server.pid);
+	ck_assert(WIFSTOPPED(how));
+	for (int i = 0; i < 2; i++)
+		nbdrig_submit(&disk, &q[i], i ? BLK_READ : BLK_WRITE, 0, 0, buf,
+			4096);
+	node_give_up(disk.node);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(rig_wait(&q[i]), -EIO);
+	ck_assert(nbdrig_logged("answers none of 2 commands: given up"));
+	/* nor does it come back */
+	ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
 	ck_assert_int_eq(nbdrig_do(&disk, BLK_READ, 0, 0, buf, 4096), -EIO);
 	end();
 }
@@ -450,7 +479,8 @@ RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	idle_disk_connects_again_by_itself,
 	kill_9_in_the_midst_of_writes_loses_none,
 	after_the_limit_requests_fail_until_it_is_back,
-	who_gives_up_waits_no_more, who_gives_up_goes_on_over_other_connections,
+	who_gives_up_waits_no_more, who_gives_up_waits_for_no_silent_server,
+	who_gives_up_goes_on_over_other_connections,
 	another_size_fails_all_until_the_old_one_is_back,
 	export_that_became_read_only_fails_all,
 	server_that_can_less_than_before_fails_all,
