@@ -113,6 +113,7 @@ int app_init(struct app *a, struct engine *en, struct loop *l, struct log *log,
 	list_init(&a->jobs);
 	list_init(&a->tasks);
 	list_init(&a->views);
+	list_init(&a->lookups);
 	loop_timer_init(&a->tick, l, app_tick, a);
 	r = model_new(en, &a->model);
 	if (r)
@@ -156,6 +157,7 @@ void app_fini(struct app *a)
 	}
 	while ((n = list_pop(&a->jobs)))
 		job_free(list_entry(n, struct job, node));
+	view_complete_fini(a);
 	if (a->work_loop)
 		loop_free(a->work_loop);
 	mailbox_free(a->mail, free);

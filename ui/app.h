@@ -36,9 +36,10 @@ struct app {
 	struct log *log;           /* borrowed, may be NULL */
 	const struct paths *paths; /* borrowed, NULL in tests */
 	struct model *model;
-	struct list jobs;  /* struct job */
-	struct list tasks; /* struct task */
-	struct list views; /* struct view */
+	struct list jobs;    /* struct job */
+	struct list tasks;   /* struct task */
+	struct list views;   /* struct view */
+	struct list lookups; /* struct view_files: a thread each */
 
 	struct loop *work_loop; /* of the thread that may block */
 	struct thread work;

@@ -132,9 +132,10 @@ void view_jobs_show(struct view *v);
 bool view_jobs_text(struct view *v, char *left, size_t left_size, char *right,
 	size_t right_size);
 
-/* view_complete.c: Tab on the ":" line; what is under way at the end */
+/* view_complete.c: Tab on the ":" line; the view, then the server, ends */
 void view_complete(struct view *v);
 void view_complete_end(struct view *v);
+void view_complete_fini(struct app *a);
 
 /* view_draw.c */
 void view_draw(struct view *v);

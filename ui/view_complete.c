@@ -2,7 +2,8 @@
 /*
  * Tab on the ":" line. File names are looked for in a thread of their own,
  * for a folder may be on a server that does not answer: the word is completed
- * when they come, if the line is still the same. Thread: the loop's, but for
+ * when they come, if the line is still the same. Nobody waits for the thread
+ * but app_fini(), also when the view has gone. Thread: the loop's, but for
  * files_thread().
  */
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 #include "ui/view.h"
 
 struct view_files {
-	struct view *view;
+	struct list node;  /* of app.lookups */
+	struct view *view; /* NULL: it has gone */
+	char *cwd;
 	struct thread thread;
 	struct loop_call end;
 	struct complete c; /* the thread's until it has ended */
@@ -50,13 +53,15 @@ static void files_thread(void *arg)
 {
 	struct view_files *f = arg;
 
-	complete_files(&f->c, f->view->cwd, f->c.begin);
+	complete_files(&f->c, f->cwd, f->c.begin);
 	loop_call_schedule(&f->end);
 }
 
 static void files_free(struct view_files *f)
 {
+	list_del(&f->node);
 	complete_fini(&f->c);
+	free(f->cwd);
 	free(f);
 }
 
@@ -66,8 +71,9 @@ static void files_end(void *arg)
 	struct view *v = f->view;
 
 	thread_join(&f->thread);
-	v->files = NULL;
-	if (v->prompt == VIEW_COMMAND && v->line.cursor == f->cursor &&
+	if (v)
+		v->files = NULL;
+	if (v && v->prompt == VIEW_COMMAND && v->line.cursor == f->cursor &&
 		!strcmp(v->line.text, f->line)) {
 		complete_take(v, &f->c);
 		view_dirty(v, true);
@@ -81,13 +87,18 @@ static void files_begin(struct view *v, struct complete *c)
 	struct view_files *f = calloc(1, sizeof(*f));
 	struct err e = ERR_NONE;
 
-	if (!f || !c->begin) {
-		free(f);
+	if (!f) {
 		complete_fini(c);
 		return;
 	}
+	list_add_tail(&v->app->lookups, &f->node);
 	f->view = v;
 	f->c = *c;
+	f->cwd = strdup(v->cwd);
+	if (!f->cwd || !c->begin) {
+		files_free(f);
+		return;
+	}
 	f->cursor = v->line.cursor;
 	strcpy(f->line, v->line.text);
 	loop_call_init(&f->end, v->app->loop, files_end, f);
@@ -101,14 +112,22 @@ static void files_begin(struct view *v, struct complete *c)
 
 void view_complete_end(struct view *v)
 {
-	struct view_files *f = v->files;
-
-	if (!f)
-		return;
-	thread_join(&f->thread);
-	loop_call_cancel(&f->end);
-	files_free(f);
+	if (v->files)
+		v->files->view = NULL;
 	v->files = NULL;
+}
+
+void view_complete_fini(struct app *a)
+{
+	struct list *n;
+
+	while ((n = list_pop(&a->lookups))) {
+		struct view_files *f = list_entry(n, struct view_files, node);
+
+		thread_join(&f->thread);
+		loop_call_cancel(&f->end);
+		files_free(f);
+	}
 }
 
 void view_complete(struct view *v)

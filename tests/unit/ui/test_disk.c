@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The disk verbs: words, help, completion, jobs in the server and a view. */
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <jansson.h>
+#include <semaphore.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -463,6 +466,39 @@ START_TEST (tab_completes_files) {
 }
 END_TEST
 
+/* A folder on a server that does not answer, until the gate is open. */
+static sem_t asked, gate;
+
+DIR *opendir(const char *path)
+{
+	DIR *(*real)(const char *);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "opendir");
+	if (strstr(path, "/far/")) {
+		sem_post(&asked);
+		sem_wait(&gate);
+	}
+	return real(path);
+}
+
+START_TEST (a_folder_that_does_not_answer_holds_nobody) {
+	struct seat other;
+
+	sem_init(&asked, 0, 0);
+	sem_init(&gate, 0, 0);
+	sit();
+	seat_open(&other, &r, "xterm-256color", 24, 100, true);
+	seat_type(&s, ":disk info far/\t");
+	sem_wait(&asked);
+	seat_close(&s);
+	seat_type(&other, ":disk info a.r");
+	ck_assert(seat_shows(&other, ":disk info a.r"));
+	seat_close(&other);
+	sem_post(&gate);
+	end();
+}
+END_TEST
+
 START_TEST (what_runs_is_shown_and_control_c_stops_the_last) {
 	sit();
 	seat_type(&s, "\003");
@@ -536,6 +572,7 @@ SUITE("ui/disk", options_are_known_by_both_names_and_o_may_come_again,
 	a_job_is_stopped_and_says_so, a_job_whose_person_left_stops,
 	the_end_of_the_server_stops_what_runs, server_stop_minds_disk_verbs,
 	names_begin_where_the_person_is, tab_completes_files,
+	a_folder_that_does_not_answer_holds_nobody,
 	what_runs_is_shown_and_control_c_stops_the_last,
 	a_guests_own_screen_is_not_covered,
 	a_view_that_leaves_takes_its_jobs_along,
