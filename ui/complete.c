@@ -12,13 +12,31 @@
 
 #include "ui/cmd.h"
 
+/* Length of what two words begin with. */
+static size_t complete_both(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] && a[n] == b[n])
+		n++;
+	return n;
+}
+
 static void complete_add(struct complete *c, const char *word,
 	const char *begin)
 {
 	char *copy;
 
-	if (strncmp(word, begin, strlen(begin)) || c->n == COMPLETE_MAX)
+	if (strncmp(word, begin, strlen(begin)))
 		return;
+	if (c->n == COMPLETE_MAX) { /* what it has in common counts yet */
+		size_t n = complete_both(c->word[0], word);
+
+		if (!c->cut || n < c->most)
+			c->most = n;
+		c->cut = true;
+		return;
+	}
 	for (int i = 0; i < c->n; i++)
 		if (!strcmp(c->word[i], word))
 			return;
@@ -262,13 +280,11 @@ size_t complete_common(const struct complete *c)
 
 	if (!c->n)
 		return 0;
-	len = strlen(c->word[0]);
+	len = c->cut ? c->most : strlen(c->word[0]);
 	for (int i = 1; i < c->n; i++) {
-		size_t k = 0;
+		size_t n = complete_both(c->word[0], c->word[i]);
 
-		while (k < len && c->word[i][k] == c->word[0][k])
-			k++;
-		len = k;
+		len = n < len ? n : len;
 	}
 	return len;
 }

@@ -15,6 +15,8 @@
 struct complete {
 	char *word[COMPLETE_MAX]; /* sorted as found */
 	int n;
+	bool cut;     /* there are more */
+	size_t most;  /* with cut: letters that those share with a first one */
 	size_t start; /* where in the line the word begins */
 	bool file;    /* a file name is wanted here: see complete_files() */
 	char *begin;  /* with file: the word so far, without its quotes */

@@ -178,6 +178,7 @@ END_TEST
 
 START_TEST (files_are_completed_as_words_of_the_line) {
 	struct complete *c;
+	char name[32];
 
 	dir = suite_tmp();
 	ck_assert_int_eq(mkdir(at("two words"), 0700), 0);
@@ -196,6 +197,20 @@ START_TEST (files_are_completed_as_words_of_the_line) {
 	complete_files(c, dir, c->begin);
 	ck_assert_int_eq(c->n, 1);
 	ck_assert_str_eq(c->word[0], "two\\ words/it\\'s");
+	/* more than are kept: one that is not may end what is common */
+	for (int i = 0; i < 8 * COMPLETE_MAX; i++) {
+		snprintf(name, sizeof(name), "manyx%d", i);
+		fclose(fopen(at(name), "w"));
+	}
+	for (int i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "many%d", i);
+		fclose(fopen(at(name), "w"));
+		c = complete("disk info ma");
+		complete_files(c, dir, c->begin);
+		ck_assert_int_eq(c->n, COMPLETE_MAX);
+		ck_assert_uint_eq(complete_common(c), strlen("many"));
+		unlink(at(name));
+	}
 	c = complete("disk info no/such/folder/");
 	complete_files(c, dir, c->begin);
 	ck_assert_int_eq(c->n, 0);
