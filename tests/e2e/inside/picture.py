@@ -199,10 +199,16 @@ class Vnc:
         else:
             raise Fail("VNC: encoding %d was not asked for" % kind)
 
-    def update(self, incremental):
-        """Ask for one update and take it."""
+    def ask(self, incremental):
         self.sock.sendall(struct.pack(">BBHHHH", 3, incremental, 0, 0,
                                       self.width, self.height))
+
+    def update(self, incremental):
+        """Ask for one update and take it."""
+        self.ask(incremental)
+        self.take()
+
+    def take(self):
         while True:
             kind = self.read(1)[0]
             if kind == 0:
@@ -226,19 +232,17 @@ class Vnc:
         return Picture(self.width, self.height, bytes(rgb))
 
     def changes_within(self, seconds):
-        """Does an incremental update come?"""
-        self.sock.sendall(struct.pack(">BBHHHH", 3, 1, 0, 0, self.width,
-                                      self.height))
-        return bool(select.select([self.sock], [], [], seconds)[0])
+        """Does an incremental update come? It is taken."""
+        self.ask(1)
+        come = bool(select.select([self.sock], [], [], seconds)[0])
+        if come:
+            self.take()
+        return come
 
 
-def same_for_all(g, keep=None):
-    """A real viewer, a client that takes raw pixels and the screenshot show
-    the same. A cursor may blink between two looks, so each gets some."""
-    viewer = gvnc(g)
-    vnc = Vnc(g.info()["vnc"])
-    looks = (("raw pixels", vnc.picture), ("screenshot",
-                                           lambda: shot(g, keep)))
+def look_like(viewer, looks):
+    """None when each look gives the viewer's picture, else what differs. A
+    cursor may blink between two looks, so each gets some."""
     for what, look in looks:
         for _ in range(12):
             p = look()
@@ -246,7 +250,24 @@ def same_for_all(g, keep=None):
                 break
             time.sleep(0.13)
         else:
-            raise Fail("%s and gvnccapture: %s" % (what, p.differing(viewer)))
+            return "%s and gvnccapture: %s" % (what, p.differing(viewer))
+    return None
+
+
+def same_for_all(g, keep=None):
+    """A real viewer, a client that takes raw pixels and the screenshot show
+    the same, once the guest has drawn all that it draws."""
+    vnc = Vnc(g.info()["vnc"])
+    looks = (("raw pixels", vnc.picture), ("screenshot",
+                                           lambda: shot(g, keep)))
+    end = time.monotonic() + 60
+    while True:
+        viewer = gvnc(g)
+        other = look_like(viewer, looks)
+        if not other:
+            break
+        if time.monotonic() > end:
+            raise Fail(other)
     vnc.close()
     return viewer
 

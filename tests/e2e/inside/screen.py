@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from gd import (CONTENT, Guest, Skip, check, fixtures, linux, main, ok,
+from gd import (CONTENT, Fail, Guest, Skip, check, fixtures, linux, main, ok,
                 refused, until)
 from picture import Picture, Vnc, same_for_all, shot, wait_text
 
@@ -56,9 +56,8 @@ def grub_looks_the_same_to_all():
 def sendkey_types_to_grub():
     g = fixtures.get(grub)
     ok("sendkey", "grub", *"echo", "spc", *"over", "shift-1", "shift-2", "ret")
-    p = wait_text(g, "over!@", 30)
-    lines = [l for l in p.text() if "over!@" in l]
-    check(len(lines) == 2, "typed and echoed: %s", lines)
+    until("the words, typed and echoed", 30, lambda: len(
+        [l for l in shot(g).text() if "over!@" in l]) == 2)
     refused("sendkey", "grub", "no-such-key", says="no-such-key")
 
 
@@ -183,21 +182,21 @@ def framebuffer_shows_what_was_written():
         f.seek(100 * 5120)
         line = f.read(5120)
 
-    def drawn():
-        q = shot(g, keep="framebuffer")
-        return any(q.rgb[590 * 3840:591 * 3840]) and q
-    p = until("the rows on the screen", 20, drawn)
-    rows = [p.rgb[y * 3840:(y + 1) * 3840] for y in range(800)]
-    check(not any(rows[390]) and not any(rows[700]), "not black around it")
     want = bytearray(3840)
     want[0::3], want[1::3], want[2::3] = line[2::4], line[1::4], line[0::4]
-    check(rows[500] == bytes(want), "row 500 is other")
+
+    def rows(p):
+        return [p.rgb[y * 3840:(y + 1) * 3840] for y in range(800)]
+
+    def drawn():
+        r = rows(shot(g, keep="framebuffer"))
+        return any(r[590]) and r[500] == bytes(want) and r
+    r = until("the rows on the screen", 20, drawn)
+    check(not any(r[390]) and not any(r[700]), "not black around it")
     vnc = Vnc(g.info()["vnc"])
-    for _ in range(12):  # the console's cursor blinks
-        seen = vnc.picture()
-        if seen == p:
-            break
-    check(seen == p, "a viewer sees %s", seen.differing(p))
+    until("a viewer sees them too", 20,  # and the same of a blinking cursor
+          lambda: (p := vnc.picture()) == shot(g) and
+          rows(p)[500] == bytes(want))
     vnc.close()
 
 
@@ -207,7 +206,7 @@ def quiet_screen_sends_nothing():
          "[ ! -e $f ] || echo 0 >$f; done")
     vnc = Vnc(g.info()["vnc"])
     vnc.update(0)
-    vnc.changes_within(1)  # the last blink
+    until("the last blink", 10, lambda: not vnc.changes_within(1))
     quiet = not vnc.changes_within(1.5)
     vnc.close()
     check(quiet, "an update of an unchanged screen")
@@ -217,9 +216,11 @@ def change_reaches_a_viewer():
     g = fixtures.get(screen)
     vnc = Vnc(g.info()["vnc"])
     vnc.update(0)
+    check(not any(vnc.pixels[150 * 5120:151 * 5120]), "row 150 is not black")
     token = g.begin("usleep 300000; dd if=/bin/busybox of=/dev/fb0 "
                     "bs=102400 seek=7 count=1 2>/dev/null")
-    check(vnc.changes_within(20), "no update")
+    until("row 150 at the viewer", 20, lambda: vnc.changes_within(20) and
+          any(vnc.pixels[150 * 5120:151 * 5120]))
     g.end(token)
     vnc.close()
 
@@ -270,8 +271,8 @@ def reset_takes_the_viewer_along():
     vnc.update(0)
     ok("reset", "screen")
     g.wait_serial("GD-READY", 90, times=2)
-    p = vnc.picture()
-    check(p.size() == "1280x800", "size %s", p.size())
+    until("the viewer has Linux's size again", 20,
+          lambda: vnc.picture().size() == "1280x800")
     vnc.close()
 
 
@@ -330,7 +331,7 @@ vnc = 127.0.0.1:13
         last[0] = p
         page = Picture(p.width, p.height - 100, p.rgb[100 * 3 * p.width:])
         return same and p.size() == "1280x800" and page.colours() > 60
-    until("the installer's first page", 240, settled, 1)
+    until("the installer's first page", 400, settled, 1)
     return g
 
 
@@ -345,28 +346,38 @@ def pointer_and_keys_move_the_installer():
     vnc.update(0)
     before = shot(g)
 
-    def changes(what):
-        """The screen becomes another; a part of it, as a fraction."""
-        after = until(what, 40, lambda: (p := shot(g)).rgb != before.rgb and p)
-        rows = [y for y in range(100, 800) if
-                after.rgb[y * 3840:(y + 1) * 3840] !=
-                before.rgb[y * 3840:(y + 1) * 3840]]
-        return after, rows
+    def changes(before, what, fit):
+        """The screen becomes another, is drawn to the end, and the rows that
+        changed fit; the picture."""
+        seen = [before, []]
+
+        def done():
+            time.sleep(0.5)
+            p, last = shot(g), seen[0]
+            seen[:] = [p, [y for y in range(100, 800) if
+                           p.rgb[y * 3840:(y + 1) * 3840] !=
+                           before.rgb[y * 3840:(y + 1) * 3840]]]
+            return p == last and fit(seen[1])
+        try:
+            until(what, 40, done)
+        except Fail as e:
+            raise Fail("%s: rows that changed: %s" % (e, seen[1])) from None
+        return seen[0]
     # the arrow, from where it is to a place in the empty right part
     vnc.pointer(900, 600)
-    before, rows = changes("the arrow moves")
-    check(any(598 < y < 625 for y in rows), "rows that changed: %s", rows)
+    p = changes(before, "the arrow moves",
+                lambda rows: any(598 < y < 625 for y in rows))
     # the chosen line of the list, one down
     vnc.key(0xff54, 1)
     vnc.key(0xff54, 0)
-    before, rows = changes("the chosen line moves")
-    check(20 <= len(rows) <= 120, "%d rows changed", len(rows))
+    p = changes(p, "the chosen line moves",
+                lambda rows: 20 <= len(rows) <= 120)
     # another line by a click
     vnc.pointer(100, 300, 1)
     vnc.pointer(100, 300, 0)
-    before, rows = changes("the line under the pointer is chosen")
+    changes(p, "the line under the pointer is chosen",
+            lambda rows: any(290 < y < 310 for y in rows))
     shot(g, keep="installer-clicked")
-    check(any(290 < y < 310 for y in rows), "rows that changed: %s", rows)
     vnc.close()
 
 
