@@ -224,27 +224,39 @@ static int map_fiber(void *arg)
 	return 0;
 }
 
+/* What of the image is asked for: whole blocks. */
+static int map_range(struct map *m, uint64_t len, const char *path,
+	struct err *e)
+{
+	struct blk_info info;
+
+	blk_info(m->b, &info);
+	if (m->at > info.size)
+		return err_set(e, EINVAL, "%s: has only %llu bytes", path,
+			(unsigned long long)info.size);
+	m->end = m->at + tool_min(len, info.size - m->at);
+	if ((m->at | m->end) & (info.block_size - 1))
+		return err_set(e, EINVAL,
+			"%s: -s and -l must be multiples of %u", path,
+			info.block_size);
+	m->t->total = m->end - m->at;
+	return 0;
+}
+
 int img_map(const struct img_ref *ref, uint64_t start, uint64_t len,
 	bool (*fn)(void *arg, uint64_t offset, const struct blk_extent *x),
 	void *arg, struct img_job *j, struct err *e)
 {
 	struct map m = { .at = start, .fn = fn, .arg = arg };
 	struct tool t;
-	uint64_t size;
 	int r = tool_init(&t, j, e);
 
 	if (r)
 		return r;
 	m.t = &t;
 	r = tool_open(&t, ref, 0, &m.b, e);
-	if (!r) {
-		size = tool_size(m.b);
-		if (start > size)
-			r = err_set(e, EINVAL, "%s: has only %llu bytes",
-				ref->path, (unsigned long long)size);
-		m.end = start + tool_min(len, size - tool_min(start, size));
-		t.total = m.end - tool_min(start, m.end);
-	}
+	if (!r)
+		r = map_range(&m, len, ref->path, e);
 	if (!r) {
 		r = tool_run(&t, map_fiber, &m);
 		if (r == -ECANCELED)

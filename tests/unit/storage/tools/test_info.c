@@ -202,7 +202,11 @@ START_TEST (map_ends_when_told_and_says_when_it_cannot) {
 	ck_assert_int_eq(img_map(&ref, IMG_SIZE + 1, 1, map_run, &m, NULL, &e),
 		-EINVAL);
 	ck_assert_err(e, EINVAL, "has only 4194816 bytes");
-	ck_assert_int_eq(img_map(&ref, 0, 1, map_run, &m, img_stop(&s, 0), &e),
+	ck_assert_int_eq(img_map(&ref, 512, 100, map_run, &m, NULL, &e),
+		-EINVAL);
+	ck_assert_err(e, EINVAL, "must be multiples of 512");
+	ck_assert_int_eq(img_map(&ref, 0, 512, map_run, &m, img_stop(&s, 0),
+				 &e),
 		-ECANCELED);
 	ck_assert_err(e, ECANCELED, "stopped");
 }
