@@ -187,9 +187,9 @@ int img_snapshot_revert(const struct img_ref *r, const char *name,
 int img_snapshot_delete(const struct img_ref *r, const char *name,
 	struct err *e);
 
-/* backing "" = none; format as word, "" = found out, but for an image that
- * names other files. unsafe: the header only, what the image reads as may
- * change; there "" is -EINVAL. */
+/* backing "" = none; format as word, "" or "auto" = found out, but for an image
+ * that names other files. unsafe: the header only, what the image reads as may
+ * change; there the format must be named. */
 int img_rebase(const struct img_ref *r, const char *backing, const char *format,
 	bool unsafe, struct img_job *j, struct err *e);
 
@@ -215,7 +215,7 @@ int img_compare(const struct img_ref *a, const struct img_ref *b, bool strict,
 /* --- map -------------------------------------------------------------------
  */
 
-/* fn gets each run in order; false = enough. */
+/* fn gets each run in order; false = enough. start and len: whole blocks. */
 int img_map(const struct img_ref *r, uint64_t start, uint64_t len,
 	bool (*fn)(void *arg, uint64_t offset, const struct blk_extent *x),
 	void *arg, struct img_job *j, struct err *e);

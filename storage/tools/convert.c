@@ -36,7 +36,8 @@ static int convert_check(const struct img_convert *o, struct err *e)
 			"%s: a raw image cannot be compressed: use -O qcow2",
 			o->dst);
 	if (*o->options.backing_file &&
-		(o->dst_format != BLK_QCOW2 || !*o->options.backing_format))
+		(o->dst_format != BLK_QCOW2 ||
+			!img_options_backing_known(&o->options)))
 		return err_set(e, EINVAL,
 			"%s: -B needs -O qcow2, and -F for its format", o->dst);
 	if (o->compress && *o->options.data_file)

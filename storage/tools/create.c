@@ -58,7 +58,7 @@ static int create_check_backing(const struct img_create *o, struct err *e)
 			"%s: a raw image cannot have a backing file: use "
 			"-f qcow2",
 			o->path);
-	if (!*o->options.backing_format)
+	if (!img_options_backing_known(&o->options))
 		return err_set(e, EINVAL,
 			"%s: name the format of %s with -F (raw, qcow2 ...): "
 			"to guess it would be to trust what a guest wrote",

@@ -166,11 +166,9 @@ static int opt_backing_file(struct img_options *o, const char *v)
 
 static int opt_backing_fmt(struct img_options *o, const char *v)
 {
-	enum blk_format f = BLK_AUTO;
+	int r = set_text(o->backing_format, sizeof(o->backing_format), v);
 
-	if (img_format_parse(v, &f, NULL) || f == BLK_AUTO)
-		return -EINVAL;
-	return set_text(o->backing_format, sizeof(o->backing_format), v);
+	return r || img_options_backing_known(o) ? r : -EINVAL;
 }
 
 static const struct option options[] = {
@@ -280,6 +278,13 @@ const char *img_options_help(enum blk_format format)
 			options[i].key, options[i].help);
 	}
 	return text;
+}
+
+bool img_options_backing_known(const struct img_options *o)
+{
+	enum blk_format f;
+
+	return !img_format_parse(o->backing_format, &f, NULL) && f != BLK_AUTO;
 }
 
 void img_options_qcow2(const struct img_options *o, struct qcow2_create *q)

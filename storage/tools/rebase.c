@@ -96,15 +96,15 @@ static int rebase_find_new(struct rebase *b, const struct img_ref *ref,
 	if (tool_same_file(ref->path, b->new_path))
 		return err_set(e, ELOOP, "%s: cannot be backed by itself",
 			ref->path);
+	b->new_format = BLK_AUTO;
 	if (format && *format)
-		return img_format_parse(format, &b->new_format, e);
-	if (unsafe)
-		return err_set(e, EINVAL,
+		r = img_format_parse(format, &b->new_format, e);
+	if (!r && unsafe && b->new_format == BLK_AUTO)
+		r = err_set(e, EINVAL,
 			"%s: with -u name the format of %s with -F (raw, qcow2 "
 			"...)",
 			ref->path, backing);
-	b->new_format = BLK_AUTO;
-	return 0;
+	return r;
 }
 
 /* A format that is found out is trusted as far as blk_open() does, which

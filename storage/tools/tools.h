@@ -72,6 +72,9 @@ struct node *tool_qcow2(struct blk *b, const char *path, const char *what,
 /* What o says in qcow2's own terms; borrows o's strings. */
 void img_options_qcow2(const struct img_options *o, struct qcow2_create *q);
 
+/* Is o's backing format one that can be written down? "auto" is none. */
+bool img_options_backing_known(const struct img_options *o);
+
 /* Do both names lead to one file? */
 bool tool_same_file(const char *a, const char *b);
 

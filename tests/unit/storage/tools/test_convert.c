@@ -165,6 +165,8 @@ START_TEST (what_makes_no_sense_is_refused_by_name) {
 	convert_fails(&c, ENOTSUP, "data file cannot be compressed");
 	c = convert(src, "a.qcow2", "backing_file=src.raw");
 	convert_fails(&c, EINVAL, "-F for its format");
+	strcpy(c.options.backing_format, "auto");
+	convert_fails(&c, EINVAL, "-F for its format");
 	c = convert(src, "a.raw", "");
 	c.parallel = 65;
 	convert_fails(&c, EINVAL, "-m 65: at most 64");

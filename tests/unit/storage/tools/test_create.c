@@ -86,6 +86,8 @@ START_TEST (what_cannot_be_made_is_told_before_anything_is_touched) {
 	create_fails(&c, ENOTSUP, "use -f qcow2");
 	c = create("a.qcow2", BLK_QCOW2, "backing_file=base.raw");
 	create_fails(&c, EINVAL, "name the format of base.raw with -F");
+	strcpy(c.options.backing_format, "auto");
+	create_fails(&c, EINVAL, "name the format of base.raw with -F");
 	c = create("a.qcow2", BLK_QCOW2,
 		"backing_file=gone.raw,backing_fmt=raw");
 	create_fails(&c, ENOENT, "what shall back it");

@@ -102,6 +102,10 @@ START_TEST (rebase_by_name_only_looks_at_nothing) {
 	ck_assert_int_eq(img_rebase(&ref, "gone.raw", "", true, NULL, &e),
 		-EINVAL);
 	ck_assert_err(e, EINVAL, "with -F");
+	ck_assert_int_eq(img_rebase(&ref, "gone.raw", "auto", true, NULL, &e),
+		-EINVAL);
+	ck_assert_err(e, EINVAL, "with -F");
+	ck_assert_str_eq(backing(top), "gone.raw:raw");
 	ck_assert_int_eq(img_rebase(&ref, "top.qcow2", "qcow2", true, NULL, &e),
 		-ELOOP);
 	ck_assert_err(e, ELOOP, "cannot be backed by itself");
