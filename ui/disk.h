@@ -44,6 +44,9 @@ int disk_compare(const struct cmd_args *a, struct disk_io *io);
 int disk_map(const struct cmd_args *a, struct disk_io *io);
 int disk_bench(const struct cmd_args *a, struct disk_io *io);
 
+/* disk_look.c: by qemu-img's names, and the size of the disk then. */
+json_t *disk_snapshots_json(const struct img_layer *l);
+
 /* --- disk_args.c: words to values ----------------------------------------- */
 
 /*
@@ -65,7 +68,8 @@ const char *disk_path(struct disk_io *io, const char *word);
 
 /*
  * Operand n as an image, of the format that option fopt ("-f") says. Also
- * refuses -U. 0, or the exit code with the error told.
+ * refuses -U and an --output that is not known. 0, or the exit code with the
+ * error told.
  */
 int disk_ref(const struct cmd_args *a, struct disk_io *io, int n,
 	const char *fopt, struct img_ref *out);

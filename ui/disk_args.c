@@ -98,8 +98,13 @@ const char *disk_path(struct disk_io *io, const char *word)
 int disk_ref(const struct cmd_args *a, struct disk_io *io, int n,
 	const char *fopt, struct img_ref *out)
 {
+	const char *form = cmd_opt(a, "--output");
+
 	memset(out, 0, sizeof(*out));
 	out->format = BLK_AUTO;
+	if (form && strcmp(form, "json") && strcmp(form, "human"))
+		return disk_wrong(io, "%s: --output %s: human or json",
+			a->verb->name, form);
 	if (cmd_opt(a, "-U"))
 		return disk_wrong(io,
 			"%s: -U is refused: what somebody writes to cannot be "

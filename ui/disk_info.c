@@ -25,27 +25,6 @@ static json_t *info_qcow2_json(const struct img_layer *l)
 	return json_pack("{s:s, s:o}", "type", "qcow2", "data", d);
 }
 
-static json_t *info_snapshots_json(const struct img_layer *l)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < l->nsnapshots; i++) {
-		const struct img_snapshot *s = &l->snapshots[i];
-
-		json_array_append_new(list,
-			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id",
-				disk_string(s->id), "name",
-				disk_string(s->name), "vm-state-size",
-				(json_int_t)s->vm_state_bytes, "date-sec",
-				(json_int_t)s->date_s, "date-nsec",
-				(json_int_t)s->date_ns, "vm-clock-sec",
-				(json_int_t)(s->vm_clock_ns / NS_PER_S),
-				"vm-clock-nsec",
-				(json_int_t)(s->vm_clock_ns % NS_PER_S)));
-	}
-	return list;
-}
-
 static json_t *info_json(const struct img_layer *l)
 {
 	json_t *j = json_pack("{s:o, s:s, s:I, s:b}", "filename",
@@ -68,7 +47,7 @@ static json_t *info_json(const struct img_layer *l)
 		json_object_set_new(j, "backing-filename-format",
 			disk_string(l->backing_format));
 	if (l->nsnapshots)
-		json_object_set_new(j, "snapshots", info_snapshots_json(l));
+		json_object_set_new(j, "snapshots", disk_snapshots_json(l));
 	if (l->qcow2)
 		json_object_set_new(j, "format-specific", info_qcow2_json(l));
 	return j;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "vm/base/clock.h"
 #include "vm/base/sizes.h"
 
 #include "ui/disk.h"
@@ -249,12 +250,22 @@ int disk_map(const struct cmd_args *a, struct disk_io *io)
 
 static json_t *snapshot_json(const struct img_snapshot *s)
 {
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id",
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
 		disk_string(s->id), "name", disk_string(s->name),
 		"vm-state-size", (json_int_t)s->vm_state_bytes, "date-sec",
 		(json_int_t)s->date_s, "date-nsec", (json_int_t)s->date_ns,
-		"vm-clock-nsec", (json_int_t)s->vm_clock_ns, "disk-size",
-		(json_int_t)s->size_bytes);
+		"vm-clock-sec", (json_int_t)(s->vm_clock_ns / NS_PER_S),
+		"vm-clock-nsec", (json_int_t)(s->vm_clock_ns % NS_PER_S),
+		"disk-size", (json_int_t)s->size_bytes);
+}
+
+json_t *disk_snapshots_json(const struct img_layer *l)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < l->nsnapshots; i++)
+		json_array_append_new(list, snapshot_json(&l->snapshots[i]));
+	return list;
 }
 
 static void snapshot_line(FILE *f, const struct img_snapshot *s)
@@ -272,32 +283,30 @@ static void snapshot_line(FILE *f, const struct img_snapshot *s)
 		size_format(s->vm_state_bytes, size, sizeof(size)), when);
 }
 
+static void snapshot_table(FILE *f, const struct img_layer *l)
+{
+	if (l->nsnapshots)
+		fprintf(f, "%-8s %-24s %10s  %s\n", "ID", "NAME", "VM STATE",
+			"DATE");
+	for (unsigned i = 0; i < l->nsnapshots; i++)
+		snapshot_line(f, &l->snapshots[i]);
+}
+
 static int snapshot_list(const struct cmd_args *a, struct disk_io *io,
 	const struct img_ref *ref)
 {
 	struct err e = ERR_NONE;
 	struct img_info i;
-	json_t *list;
 	int r = img_info(ref, false, &i, &e);
 
-	if (r) {
-		img_info_free(&i);
-		return disk_fail(io, &e);
-	}
-	list = disk_wants_json(a) ? json_array() : NULL;
-	if (!list && i.layers->nsnapshots)
-		fprintf(io->out, "%-8s %-24s %10s  %s\n", "ID", "NAME",
-			"VM STATE", "DATE");
-	for (unsigned k = 0; k < i.layers->nsnapshots; k++) {
-		const struct img_snapshot *s = &i.layers->snapshots[k];
-
-		if (list)
-			json_array_append_new(list, snapshot_json(s));
-		else
-			snapshot_line(io->out, s);
-	}
+	if (r)
+		r = disk_fail(io, &e);
+	else if (disk_wants_json(a))
+		r = disk_json(io, disk_snapshots_json(i.layers), UI_OK);
+	else
+		snapshot_table(io->out, i.layers);
 	img_info_free(&i);
-	return list ? disk_json(io, list, UI_OK) : UI_OK;
+	return r;
 }
 
 int disk_snapshot(const struct cmd_args *a, struct disk_io *io)

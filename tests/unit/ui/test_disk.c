@@ -319,6 +319,8 @@ START_TEST (errors_go_to_standard_error_alone) {
 	run(UI_USAGE, "disk resize --preallocation full,size=1 %s +1M",
 		at("a.raw"));
 	ck_assert_ptr_nonnull(strstr(h.err, "'full,size=1' is no prealloc"));
+	run(UI_USAGE, "disk info --output=xml %s", at("a.raw"));
+	ck_assert_ptr_nonnull(strstr(h.err, "--output xml: human or json"));
 	run(UI_USAGE, "disk bench -i none %s", at("a.raw"));
 	run(UI_USAGE, "disk bench -d 2000 %s", at("a.raw"));
 	run(UI_OK, "disk create -f qcow2 -o help %s", at("b.raw"));
