@@ -525,7 +525,7 @@ static void ask_qemu(struct node *file, uint64_t t)
 	int r;
 
 	memnode_save(file, rig_path("crashed.qcow2"));
-	r = qt_sh("qemu-img check -q -f qcow2 crashed.qcow2");
+	r = qt_sh("qemu-img check -q -f qcow2 crashed.qcow2 >said 2>&1");
 	ck_assert_msg(r == 0 || r == 3, "crash at %llu: qemu-img check: %d",
 		(unsigned long long)t, r);
 }
@@ -580,119 +580,58 @@ static void courses(const struct crash_case *k)
 }
 
 #define K512 .cluster_size = 512, .size = 64 * KiB
+#define ON_B .backing_file = "b", .backing_format = "raw"
 
-START_TEST (a_crash_leaves_a_plain_image_whole) {
-	const struct crash_case k = { .o = { K512 }, .steps = 60 };
+/* The courses of a case, which is said in the fields of struct crash_case. */
+#define CRASH_TEST(name, ...)                                                  \
+	START_TEST (name) {                                                    \
+		const struct crash_case k = { __VA_ARGS__ };                   \
+                                                                               \
+		courses(&k);                                                   \
+	}                                                                      \
+	END_TEST
 
-	courses(&k);
-}
-END_TEST
+CRASH_TEST(a_crash_leaves_a_plain_image_whole, .o = { K512 }, .steps = 60)
 
-START_TEST (a_crash_leaves_larger_clusters_whole) {
-	const struct crash_case k = {
-		.o = { .cluster_size = 4096, .size = 256 * KiB },
-		.steps = 60,
-	};
+CRASH_TEST(a_crash_leaves_larger_clusters_whole,
+	.o = { .cluster_size = 4096, .size = 256 * KiB }, .steps = 60)
 
-	courses(&k);
-}
-END_TEST
+CRASH_TEST(a_crash_leaves_usual_clusters_whole,
+	.o = { .cluster_size = 64 * KiB, .size = 1 * MiB }, .steps = 60)
 
-START_TEST (a_crash_leaves_a_version_2_image_whole) {
-	const struct crash_case k = {
-		.o = { K512, .version = 2, .backing_file = "b",
-			.backing_format = "raw" },
-		.backing_bytes = 40 * KiB,
-		.steps = 50,
-	};
+CRASH_TEST(a_crash_leaves_a_version_2_image_whole,
+	.o = { K512, ON_B, .version = 2 }, .backing_bytes = 40 * KiB,
+	.steps = 50)
 
-	courses(&k);
-}
-END_TEST
+CRASH_TEST(a_crash_leaves_an_overlay_whole,
+	.o = { ON_B, .cluster_size = 2048, .size = 128 * KiB },
+	.backing_bytes = 100 * KiB, .steps = 60)
 
-START_TEST (a_crash_leaves_an_overlay_whole) {
-	const struct crash_case k = {
-		.o = { .cluster_size = 2048,
-			.size = 128 * KiB,
-			.backing_file = "b",
-			.backing_format = "raw" },
-		.backing_bytes = 100 * KiB,
-		.steps = 60,
-	};
+CRASH_TEST(a_crash_leaves_lazy_refcounts_to_be_mended,
+	.o = { K512, .lazy_refcounts = true }, .steps = 50)
 
-	courses(&k);
-}
-END_TEST
+CRASH_TEST(a_crash_leaves_wide_refcounts_whole,
+	.o = { K512, .refcount_bits = 64 }, .steps = 60)
 
-START_TEST (a_crash_leaves_lazy_refcounts_to_be_mended) {
-	const struct crash_case k = {
-		.o = { K512, .lazy_refcounts = true },
-		.steps = 50,
-	};
+CRASH_TEST(a_crash_leaves_subclusters_whole,
+	.o = { ON_B, .cluster_size = 16384, .size = 256 * KiB,
+		.extended_l2 = true },
+	.backing_bytes = 200 * KiB, .steps = 60)
 
-	courses(&k);
-}
-END_TEST
+CRASH_TEST(a_crash_leaves_a_data_file_right, .o = { K512, .data_file = "d" },
+	.steps = 50)
 
-START_TEST (a_crash_leaves_wide_refcounts_whole) {
-	const struct crash_case k = {
-		.o = { K512, .refcount_bits = 64 },
-		.steps = 60,
-	};
+CRASH_TEST(a_crash_leaves_snapshots_whole,
+	.o = { .cluster_size = 512, .size = 48 * KiB }, .snapshots = true,
+	.steps = 60)
 
-	courses(&k);
-}
-END_TEST
-
-START_TEST (a_crash_leaves_subclusters_whole) {
-	const struct crash_case k = {
-		.o = { .cluster_size = 16384,
-			.size = 256 * KiB,
-			.extended_l2 = true,
-			.backing_file = "b",
-			.backing_format = "raw" },
-		.backing_bytes = 200 * KiB,
-		.steps = 60,
-	};
-
-	courses(&k);
-}
-END_TEST
-
-START_TEST (a_crash_leaves_a_data_file_right) {
-	const struct crash_case k = {
-		.o = { K512, .data_file = "d" },
-		.steps = 50,
-	};
-
-	courses(&k);
-}
-END_TEST
-
-START_TEST (a_crash_leaves_snapshots_whole) {
-	const struct crash_case k = {
-		.o = { .cluster_size = 512, .size = 48 * KiB },
-		.snapshots = true,
-		.steps = 60,
-	};
-
-	courses(&k);
-}
-END_TEST
-
-START_TEST (a_crash_while_it_grows_leaves_it_whole) {
-	const struct crash_case k = {
-		.o = { .cluster_size = 512, .size = 32 * KiB },
-		.resize = true,
-		.steps = 60,
-	};
-
-	courses(&k);
-}
-END_TEST
+CRASH_TEST(a_crash_while_it_grows_leaves_it_whole,
+	.o = { .cluster_size = 512, .size = 32 * KiB }, .resize = true,
+	.steps = 60)
 
 QT_SUITE("qcow2 crash", a_crash_leaves_a_plain_image_whole,
 	a_crash_leaves_larger_clusters_whole,
+	a_crash_leaves_usual_clusters_whole,
 	a_crash_leaves_a_version_2_image_whole, a_crash_leaves_an_overlay_whole,
 	a_crash_leaves_lazy_refcounts_to_be_mended,
 	a_crash_leaves_wide_refcounts_whole, a_crash_leaves_subclusters_whole,
