@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* commit: what an image has goes down into what backs it. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "storage/blk/chain.h"
 #include "storage/qcow2/qcow2.h"
@@ -20,7 +18,6 @@ struct commit {
 static int commit_find(struct commit *m, const struct img_ref *ref,
 	const char *base, struct err *e)
 {
-	char *want, *have;
 	int r = img_info(ref, true, &m->chain, e);
 
 	if (r)
@@ -37,18 +34,10 @@ static int commit_find(struct commit *m, const struct img_ref *ref,
 			"format is %s (-f)",
 			ref->path, m->chain.layers[0].backing_file,
 			m->chain.layers[0].format);
-	m->base = 1;
-	if (!base)
-		return 0;
-	want = realpath(base, NULL);
-	for (unsigned i = 1; i < m->chain.nlayers; i++) {
-		have = realpath(m->chain.layers[i].path, NULL);
-		m->base = want && have && !strcmp(want, have) ? i : 0;
-		free(have);
-		if (m->base)
-			break;
-	}
-	free(want);
+	m->base = base ? 0 : 1;
+	for (unsigned i = 1; !m->base && i < m->chain.nlayers; i++)
+		if (tool_same_file(base, m->chain.layers[i].path))
+			m->base = i;
 	if (!m->base)
 		return err_set(e, EINVAL, "%s: does not back %s", base,
 			ref->path);

@@ -249,6 +249,11 @@ START_TEST (commit_says_when_there_is_nothing_to_commit_to) {
 	ck_assert_int_eq(img_commit(&top, img_path("r.raw"), false, NULL, &e),
 		-EINVAL);
 	ck_assert_err(e, EINVAL, "does not back");
+	/* by another name it is the same file */
+	ck_assert_int_eq(link(ref.path, img_path("hard.qcow2")), 0);
+	ck_assert_msg(!img_commit(&top, img_path("hard.qcow2"), false, NULL,
+			      &e),
+		"%s", e.msg);
 }
 END_TEST
 
