@@ -5,7 +5,6 @@
  * test_nbd_block.c, reconnecting test_nbd_again.c, TLS test_nbd_tls.c.
  */
 #include <errno.h>
-#include <unistd.h>
 
 #include "vm/base/sizes.h"
 

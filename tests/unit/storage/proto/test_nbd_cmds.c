@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What goes over the wire, and servers that cannot do all of it. */
-#include <errno.h>
 #include <sys/stat.h>
 
 #include "vm/base/sizes.h"
