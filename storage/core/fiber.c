@@ -315,6 +315,26 @@ void fiber_queue_wake_all(struct fiber_queue *q)
 		fiber_wake(fiber_queue_pass(n));
 }
 
+void fiber_room_init(struct fiber_room *r)
+{
+	r->in = 0;
+	fiber_queue_init(&r->queue);
+}
+
+void fiber_room_enter(struct fiber_room *r, uint64_t max)
+{
+	if (r->in && r->in >= max)
+		fiber_queue_wait(&r->queue); /* a place is left to us */
+	else
+		r->in++;
+}
+
+void fiber_room_leave(struct fiber_room *r)
+{
+	if (!fiber_queue_wake(&r->queue))
+		r->in--;
+}
+
 void fiber_lock_init(struct fiber_lock *l)
 {
 	l->owner = NULL;

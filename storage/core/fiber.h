@@ -12,6 +12,7 @@
 #define STORAGE_CORE_FIBER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "vm/base/list.h"
 
@@ -47,6 +48,17 @@ void fiber_queue_init(struct fiber_queue *q);
 void fiber_queue_wait(struct fiber_queue *q); /* in a fiber */
 bool fiber_queue_wake(struct fiber_queue *q); /* one; false = none waits */
 void fiber_queue_wake_all(struct fiber_queue *q);
+
+/* Not too many fibers at the same thing; who waits comes in in order. */
+struct fiber_room {
+	unsigned in;
+	struct fiber_queue queue;
+};
+
+void fiber_room_init(struct fiber_room *r);
+/* At most max (0 = 1) at a time. In a fiber. */
+void fiber_room_enter(struct fiber_room *r, uint64_t max);
+void fiber_room_leave(struct fiber_room *r);
 
 /* A lock between fibers of one loop, handed on in order. */
 struct fiber_lock {

@@ -122,21 +122,6 @@ static void part_done(struct blk_req *r, int err)
 	part_end(r->arg, err);
 }
 
-/* Not all requests at once: each grain takes memory three times its size. */
-static void unpack_begin(struct mapped *m)
-{
-	while (m->unpacking && (m->unpacking + 1) * (uint64_t)m->cluster_size >
-				       MAPPED_UNPACK_MAX)
-		fiber_queue_wait(&m->unpack_wait);
-	m->unpacking++;
-}
-
-static void unpack_end(struct mapped *m)
-{
-	m->unpacking--;
-	fiber_queue_wake(&m->unpack_wait);
-}
-
 static void part_unpack(void *arg)
 {
 	struct part *p = arg;
@@ -144,14 +129,15 @@ static void part_unpack(void *arg)
 	int rc = -ENOMEM;
 	uint8_t *buf;
 
-	unpack_begin(m);
+	/* not all at once: each grain takes memory three times its size */
+	fiber_room_enter(&m->unpacking, MAPPED_UNPACK_MAX / m->unpack_bytes);
 	buf = malloc(p->piece.len);
 	if (buf)
 		rc = m->ops->unpack(m, p->offset, &p->piece, buf);
 	if (!rc)
 		iov_from_buf(p->iov, p->niov, 0, buf, p->piece.len);
 	free(buf);
-	unpack_end(m);
+	fiber_room_leave(&m->unpacking);
 	part_end(p, rc);
 }
 
@@ -432,7 +418,7 @@ int mapped_init(struct mapped *m, const struct mapped_ops *ops,
 	m->node.readonly = true;
 	m->ops = ops;
 	m->file = file;
-	fiber_queue_init(&m->unpack_wait);
+	fiber_room_init(&m->unpacking);
 	if (!m->phys_size)
 		m->phys_size = 512;
 	return 0;

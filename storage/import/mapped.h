@@ -14,7 +14,7 @@
 /* All of an image's tables in memory, in bytes. */
 #define MAPPED_TABLES_MAX (UINT64_C(32) << 20)
 
-/* Of cluster_size each, so many are unpacked at the same time, in bytes. */
+/* Of unpack_bytes each, so many are unpacked at the same time, in bytes. */
 #define MAPPED_UNPACK_MAX (UINT64_C(8) << 20)
 
 /* No image is larger, in bytes: no sum of offsets leaves 64 bits. */
@@ -69,14 +69,14 @@ struct mapped {
 	struct node *file;     /* for what info says of the host */
 	uint64_t size;         /* bytes, a multiple of 512 */
 	uint32_t cluster_size; /* 0 = has none */
+	uint32_t unpack_bytes; /* of the largest packed piece; 0 = has none */
 	uint32_t phys_size;
 	struct log_limit limit;
-	unsigned unpacking;             /* fibers in ops->unpack() ... */
-	struct fiber_queue unpack_wait; /* ... and those that wait to be */
+	struct fiber_room unpacking; /* in ops->unpack() */
 };
 
-/* m is zeroed; the format fills in size, cluster_size, phys_size. 0 or
- * -ENOMEM with e filled. After it m->node can be closed. */
+/* m is zeroed; the format fills in size, cluster_size, phys_size, unpack_bytes.
+ * 0 or -ENOMEM with e filled. After it m->node can be closed. */
 int mapped_init(struct mapped *m, const struct mapped_ops *ops,
 	struct node *file, struct err *e);
 

@@ -343,6 +343,8 @@ static void caches_init(struct vmdk *v)
 			v->m.cluster_size = (uint32_t)s->grain_bytes;
 		if (s->packed && !v->grains_bytes)
 			v->grains_bytes = s->grain_bytes;
+		if (s->packed && v->m.unpack_bytes < s->grain_bytes)
+			v->m.unpack_bytes = (uint32_t)s->grain_bytes;
 	}
 	tcache_init(&v->tables, TABLE_PIECE, MAPPED_TABLES_MAX, NULL, NULL);
 	tcache_init(&v->grains,

@@ -189,8 +189,56 @@ START_TEST (wake_for_something_else_passes_no_queue_and_is_not_lost) {
 }
 END_TEST
 
-static struct fiber_lock lock;
 static struct fiber_queue inside;
+static struct fiber_room chamber;
+
+static void enters_the_room(void *arg)
+{
+	fiber_room_enter(&chamber, 2);
+	mark(arg);
+	fiber_queue_wait(&inside);
+	mark("-");
+	fiber_room_leave(&chamber);
+}
+
+START_TEST (room_lets_in_so_many_in_order) {
+	begin();
+	fiber_room_init(&chamber);
+	fiber_queue_init(&inside);
+	start(enters_the_room, (void *)(uintptr_t) "a");
+	start(enters_the_room, (void *)(uintptr_t) "b");
+	start(enters_the_room, (void *)(uintptr_t) "c");
+	start(enters_the_room, (void *)(uintptr_t) "d");
+	ck_assert_str_eq(trail, "ab");
+	fiber_queue_wake(&inside);
+	ck_assert_str_eq(trail, "ab-c");
+	while (fiber_queue_wake(&inside))
+		;
+	ck_assert_str_eq(trail, "ab-c-d--");
+	ck_assert_uint_eq(chamber.in, 0);
+	end();
+}
+END_TEST
+
+/* A room of none is one of one: nobody waits for ever. */
+static void enters_no_room(void *arg)
+{
+	fiber_room_enter(&chamber, 0);
+	mark(arg);
+	fiber_room_leave(&chamber);
+}
+
+START_TEST (room_always_has_a_place) {
+	begin();
+	fiber_room_init(&chamber);
+	start(enters_no_room, (void *)(uintptr_t) "a");
+	start(enters_no_room, (void *)(uintptr_t) "b");
+	ck_assert_str_eq(trail, "ab");
+	end();
+}
+END_TEST
+
+static struct fiber_lock lock;
 
 static void takes_the_lock(void *arg)
 {
@@ -399,6 +447,7 @@ RIG_SUITE("storage/fiber", fiber_begins_at_once_and_goes_on_at_the_wake,
 	woken_and_started_from_inside_run_after_in_order,
 	queue_is_first_in_first_out, wake_all_wakes_nobody_twice,
 	wake_for_something_else_passes_no_queue_and_is_not_lost,
+	room_lets_in_so_many_in_order, room_always_has_a_place,
 	lock_is_handed_on_in_order, lock_starves_nobody,
 	fiber_goes_on_in_another_thread, fiber_wakes_one_of_another_loop,
 	thousands_wait_at_once_and_spare_stacks_are_bounded,

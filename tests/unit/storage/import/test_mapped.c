@@ -164,6 +164,7 @@ static struct toy *toy_new(bool async)
 	for (int i = 0; i < 64 * 512; i++)
 		b[i] = (uint8_t)(i / 512);
 	memnode_set_async(f, async);
+	t->m.unpack_bytes = 512;
 	t->m.size = 64 * 512;
 	ck_assert_int_eq(mapped_init(&t->m, &toy_ops, f, &e), 0);
 	return t;
@@ -213,7 +214,7 @@ START_TEST (so_much_is_unpacked_at_the_same_time) {
 
 		toy_reads(t, 0, 63 * 512); /* tables */
 		t->most = 0;
-		t->m.cluster_size = grains[i].size;
+		t->m.unpack_bytes = grains[i].size;
 		toy_reads(t, 0, 63 * 512);
 		ck_assert_uint_eq(t->unpacks, 30);
 		ck_assert_uint_le(t->most, grains[i].most);
