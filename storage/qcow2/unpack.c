@@ -16,6 +16,9 @@
 
 #define QUNPACK_MAX   16u
 #define QUNPACK_BYTES (1 * MiB) /* or two clusters */
+/* Clusters on their way at the same time: each takes up to three times its
+ * size, and a guest asks for as many as it likes. */
+#define QUNPACK_LOADS (16 * MiB)
 
 struct qunpack_slot {
 	struct qunpack_at at;
@@ -30,6 +33,7 @@ struct qunpack_slot {
 struct qunpacked {
 	unsigned n;
 	uint64_t uses;
+	struct fiber_room loads;
 	struct qunpack_slot slots[];
 };
 
@@ -45,6 +49,7 @@ static struct qunpacked *qunpack_open(struct qcow2 *q)
 	if (!u)
 		return NULL;
 	u->n = (unsigned)n;
+	fiber_room_init(&u->loads);
 	for (unsigned i = 0; i < u->n; i++)
 		fiber_queue_init(&u->slots[i].waiters);
 	q->unpacked = u;
@@ -85,7 +90,7 @@ const uint8_t *qunpack_peek(struct qcow2 *q, const struct qunpack_at *at)
 	return s->buf;
 }
 
-/* Read and decompress a cluster into dst. */
+/* Read and decompress a cluster into dst. In the room of loads. */
 static int qunpack_load(struct qcow2 *q, const struct qunpack_at *at, void *dst)
 {
 	void *src = malloc(at->host_len);
@@ -120,18 +125,22 @@ static struct qunpack_slot *qunpack_oldest(struct qcow2 *q, struct qunpacked *u)
 static int qunpack_fill(struct qcow2 *q, const struct qunpack_at *at,
 	struct qunpack_slot *s)
 {
+	struct fiber_room *loads = &q->unpacked->loads;
+
 	s->at = *at;
 	s->valid = false;
 	s->loading = true;
+	fiber_room_enter(loads, QUNPACK_LOADS >> q->cluster_bits);
 	s->err = qunpack_load(q, at, s->buf);
+	fiber_room_leave(loads);
 	s->loading = false;
 	s->valid = !s->err;
 	fiber_queue_wake_all(&s->waiters);
 	return s->err;
 }
 
-/* Without a slot. */
-static int qunpack_apart(struct qcow2 *q, const struct qunpack_at *at,
+/* Without a slot, in the room of loads. */
+static int qunpack_load_apart(struct qcow2 *q, const struct qunpack_at *at,
 	uint32_t in, uint32_t len, const struct iovec *iov, int niov)
 {
 	uint8_t *buf;
@@ -146,6 +155,19 @@ static int qunpack_apart(struct qcow2 *q, const struct qunpack_at *at,
 	if (!r)
 		iov_from_buf(iov, niov, 0, buf + in, len);
 	free(buf);
+	return r;
+}
+
+/* Without a slot. */
+static int qunpack_apart(struct qcow2 *q, const struct qunpack_at *at,
+	uint32_t in, uint32_t len, const struct iovec *iov, int niov)
+{
+	struct fiber_room *loads = &q->unpacked->loads;
+	int r;
+
+	fiber_room_enter(loads, QUNPACK_LOADS >> q->cluster_bits);
+	r = qunpack_load_apart(q, at, in, len, iov, niov);
+	fiber_room_leave(loads);
 	return r;
 }
 

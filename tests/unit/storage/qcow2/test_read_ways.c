@@ -202,6 +202,9 @@ START_TEST (a_compressed_cluster_is_kept_for_its_other_parts) {
 }
 END_TEST
 
+/* Clusters that are read and not yet told to their readers. */
+static unsigned unpacking, most_unpacking;
+
 /* Reads at once; each must end with want. */
 struct reader {
 	struct blk_req r;
@@ -216,6 +219,7 @@ static void reader_done(struct blk_req *r, int err)
 {
 	struct reader *x = r->arg;
 
+	unpacking--;
 	ck_assert_int_eq(err, x->want);
 	if (!--*x->left)
 		fiber_wake(x->boss);
@@ -289,6 +293,38 @@ static int many_packed(void *arg)
 
 START_TEST (more_compressed_clusters_than_are_kept_are_read) {
 	with_image("", "-c 'write -c -P 0xaa 0 3840k'", many_packed);
+}
+END_TEST
+
+static int unpack_begins(void *arg, const struct blk_req *r)
+{
+	(void)arg;
+	if (r->op == BLK_READ && ++unpacking > most_unpacking)
+		most_unpacking = unpacking;
+	return 0;
+}
+
+static int bounded_unpack(void *arg)
+{
+	(void)arg;
+	open_it();
+	memnode_set_async(file, true);
+	is(48 * MiB - 512, 512, 0); /* the tables */
+	memnode_watch(file, unpack_begins, NULL);
+	unpacking = 0;
+	read_at_once(23, 2 * MiB, 0, 0xaa);
+	memnode_watch(file, NULL, NULL);
+	ck_assert_uint_eq(most_unpacking, 8); /* of 2 MiB */
+	return close_it();
+}
+
+START_TEST (few_large_clusters_are_unpacked_at_once) {
+	images_begin();
+	images_create("image", "cluster_size=2M", 48 * MiB);
+	images_sh("for i in `seq 0 2 44`; do echo write -c -P 0xaa ${i}M 2M; "
+		  "done | qemu-io -f qcow2 image >said");
+	images_run(bounded_unpack, NULL);
+	images_end();
 }
 END_TEST
 
@@ -414,6 +450,7 @@ RIG_SUITE("qcow2 ways of reading", a_run_is_one_request_and_zeros_are_none,
 	a_compressed_cluster_is_kept_for_its_other_parts,
 	those_who_want_a_compressed_cluster_at_once_share_it,
 	more_compressed_clusters_than_are_kept_are_read,
+	few_large_clusters_are_unpacked_at_once,
 	a_damaged_compressed_cluster_is_an_error,
 	data_behind_the_end_of_the_file_are_zeros, a_deep_chain_is_read,
 	what_backs_an_image_may_fail_and_end_before_it)
