@@ -22,13 +22,19 @@
 			(const char *)(text));                                 \
 	} while (0)
 
-static inline int suite_run(const char *name, const TTest **tests, size_t n)
+/* Each test between setup and teardown (or NULL), and no longer than this
+ * (0 = as usual). */
+static inline int suite_run_with(const char *name, const TTest **tests,
+	size_t n, double timeout_s, void (*setup)(void), void (*teardown)(void))
 {
 	Suite *s = suite_create(name);
 	TCase *t = tcase_create(name);
 	SRunner *r;
 	int failed;
 
+	if (timeout_s > 0)
+		tcase_set_timeout(t, timeout_s);
+	tcase_add_checked_fixture(t, setup, teardown);
 	for (size_t i = 0; i < n; i++)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(s, t);
@@ -37,6 +43,11 @@ static inline int suite_run(const char *name, const TTest **tests, size_t n)
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int suite_run(const char *name, const TTest **tests, size_t n)
+{
+	return suite_run_with(name, tests, n, 0, NULL, NULL);
 }
 
 #define SUITE(name, ...)                                                       \

@@ -28,7 +28,7 @@ static struct ctx *ctx;
 static char loopdevs[8][64]; /* "" = free */
 static char mounts[4][160];
 
-static void rig_setup(void)
+void rig_setup(void)
 {
 	struct err e = ERR_NONE;
 
@@ -38,7 +38,7 @@ static void rig_setup(void)
 	ck_assert_int_eq(loop_new(&rig_loop, &e), 0);
 }
 
-static void rig_teardown(void)
+void rig_teardown(void)
 {
 	ctx_put(ctx);
 	ctx = NULL;
@@ -54,21 +54,7 @@ static void rig_teardown(void)
 
 int rig_main(const char *name, const TTest **tests, size_t n)
 {
-	Suite *s = suite_create(name);
-	TCase *t = tcase_create(name);
-	SRunner *r;
-	int failed;
-
-	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, rig_setup, rig_teardown);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(t, tests[i]);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run_with(name, tests, n, 60, rig_setup, rig_teardown);
 }
 
 const char *rig_path(const char *name)

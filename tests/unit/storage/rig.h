@@ -26,6 +26,9 @@
 	}
 
 int rig_main(const char *name, const TTest **tests, size_t n);
+/* Folder and loop; for those who have more around a test. */
+void rig_setup(void);
+void rig_teardown(void);
 
 extern struct loop *rig_loop;
 extern char rig_dir[64];

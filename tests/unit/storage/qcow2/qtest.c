@@ -27,9 +27,7 @@ static void qt_setup(void)
 {
 	struct err e = ERR_NONE;
 
-	strcpy(rig_dir, "/var/tmp/guestdeck-storage-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(rig_dir));
-	ck_assert_int_eq(loop_new(&rig_loop, &e), 0);
+	rig_setup();
 	ck_assert_int_eq(ctx_get(rig_loop, &qt_ctx, &e), 0);
 	ck_assert_int_eq(log_open(rig_path("log"), &qt_log, &e), 0);
 }
@@ -39,28 +37,13 @@ static void qt_teardown(void)
 	while (nmems)
 		memnode_free(mems[--nmems]);
 	ctx_put(qt_ctx);
-	loop_free(rig_loop);
 	log_close(qt_log);
-	suite_rm(rig_dir);
+	rig_teardown();
 }
 
 int qt_main(const char *name, const TTest **tests, size_t n)
 {
-	Suite *s = suite_create(name);
-	TCase *t = tcase_create(name);
-	SRunner *r;
-	int failed;
-
-	tcase_set_timeout(t, 120);
-	tcase_add_checked_fixture(t, qt_setup, qt_teardown);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(t, tests[i]);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run_with(name, tests, n, 120, qt_setup, qt_teardown);
 }
 
 /* --- nodes ---------------------------------------------------------------- */
