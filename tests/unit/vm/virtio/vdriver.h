@@ -300,11 +300,16 @@ static inline uint16_t vd_add_indirect(struct vd_ring *q,
 			 : vd_add_split(q, &t, 1, 4);
 }
 
-static inline void vd_kick(struct vd_ring *q)
+static inline void vd_doorbell(struct vd_ring *q)
 {
 	mmio_out(&q->vd->r,
 		q->vd->notify + (uint64_t)q->index * q->vd->notify_mul,
 		q->index, 2);
+}
+
+static inline void vd_kick(struct vd_ring *q)
+{
+	vd_doorbell(q);
 	vd_run(q->vd);
 }
 
