@@ -69,6 +69,7 @@ def triple_fault_crashes_only_its_guest():
     b.wait_state("crashed", 10)
     why = b.info()["why"]
     check("triple fault" in why.lower(), "why: '%s'", why)
+    until("the end of the report", 10, lambda: "crashed" in b.log())
     log = b.log()
     for want in ("triple fault", "rip", "cr0", "idt", "rbx"):
         check(want in log.lower(), "no '%s' in the log: %s", want,

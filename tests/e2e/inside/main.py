@@ -73,9 +73,10 @@ def two_cpus_are_online():
 def both_cpus_work():
     """A thread on each: both clocks and both timers run."""
     g = the_guest()
-    g.sh("for c in 0 1; do taskset $((c + 1)) sh -c "
-         "'usleep 50000; echo on $(cut -d\" \" -f39 /proc/self/stat)' "
-         "& done; wait")
+    out = g.sh("for c in 0 1; do taskset $((c + 1)) sh -c "
+               "'usleep 50000; echo on $(cut -d\" \" -f39 /proc/self/stat)' "
+               "& done; wait")
+    check(sorted(out.splitlines()) == ["on 0", "on 1"], "it says %s", out)
 
 
 def kernel_does_not_complain():
@@ -131,6 +132,8 @@ def disk_has_two_queues_and_both_are_used():
     g = the_guest()
     out = g.sh("ls /sys/block/vda/mq").split()
     check(out == ["0", "1"], "queues: %s", out)
+    g.sh("for cpu in 1 2; do taskset $cpu dd if=/dev/vda of=/dev/null bs=4k "
+         "count=1 iflag=direct 2>/dev/null || exit; done")
     out = g.sh("grep virtio.*-req /proc/interrupts")
     rows = [l.split() for l in out.splitlines()]
     vda = [r for r in rows if r[-1].startswith(
@@ -277,23 +280,19 @@ def guest_uploads():
 
 def forward_reaches_the_guest():
     g = the_guest()
-    token = g.begin("nc -l -p 4022 >/tmp/in; sha256sum /tmp/in")
     data = BLOB[:MIB]
-
-    def push():
-        # the guest may not listen yet: slirp then closes at once
-        try:
-            with socket.create_connection(("127.0.0.1", FORWARD), 5) as s:
-                s.settimeout(30)
-                s.sendall(data)
-                s.shutdown(socket.SHUT_WR)
-                return s.recv(1) == b""
-        except OSError:
-            return False
-    until("connect to the forwarded port", 20, push, 0.3)
-    status, out = g.end(token, 60)
-    check(status == 0 and out.split()[0] == digest(data),
-          "other bytes came: %s", out)
+    # it listens, on port 4022, when this returns
+    g.sh("nc -l -p 4022 >/tmp/in & echo $! >/tmp/nc; "
+         "until grep -qs ':0FB6 .* 0A ' /proc/net/tcp /proc/net/tcp6; do "
+         "kill -0 $! || exit; usleep 50000; done")
+    with socket.create_connection(("127.0.0.1", FORWARD), 30) as s:
+        s.settimeout(60)
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        check(s.recv(1) == b"", "the guest says something")
+    out = g.sh("while kill -0 $(cat /tmp/nc) 2>/dev/null; do usleep 50000; "
+               "done; sha256sum /tmp/in", 60)
+    check(out.split()[0] == digest(data), "other bytes came: %s", out)
 
 
 def guest_resolves_names():
@@ -386,14 +385,17 @@ def disk_figures_count_bytes():
         return tuple(512 * sum(int(s[k]) for s in stats) for k in (2, 6))
 
     def settled():
-        """Of one moment: figures are up to a second old."""
+        """Of one moment: figures are up to a second old, so nothing may
+        have moved for longer."""
+        last = ours(), guests()
         for _ in range(10):
-            one, told, two = ours(), guests(), ours()
-            if one == two:
-                return one, told
-        check(False, "an idle guest's disks: %s, then %s", one, two)
+            time.sleep(1.5)
+            now = ours(), guests()
+            if now == last:
+                return now
+            last = now
+        check(False, "an idle guest's disks go on: %s", last)
 
-    g.sh("usleep 1500000")
     before, guest_before = settled()
     g.sh("dd if=/dev/zero of=/dev/vda bs=64k count=48 oflag=direct "
          "conv=fsync 2>/dev/null")
@@ -405,16 +407,17 @@ def disk_figures_count_bytes():
         read, wrote = (a - b for a, b in zip(after, before))
         return (read >= MIB and wrote >= 3 * MIB and (read, wrote) ==
                 tuple(a - b for a, b in zip(guest_after, guest_before)))
-    until("our figures are the guest's", 20, moved, 0.5)
+    until("our figures are the guest's", 20, moved)
     d = g.show()["disks"][0]
     check(d["flush"]["ops"] > 0, "no flush counted: %s", d)
     check(d["write"]["latency_p99_us"] > 0, "no latency: %s", d)
 
 
 def net_figures_move():
-    i = the_guest().info()
-    check(i["net_rx_bytes"] > 3 * MIB and i["net_tx_bytes"] > 2 * MIB,
-          "rx %d tx %d", i["net_rx_bytes"], i["net_tx_bytes"])
+    g = the_guest()
+    until("3 MiB in and 2 MiB out are counted", 20, lambda:
+          (i := g.info())["net_rx_bytes"] > 3 * MIB and
+          i["net_tx_bytes"] > 2 * MIB)
 
 
 def resident_figure_grows():
@@ -425,11 +428,11 @@ def resident_figure_grows():
     def grown():
         seen.append(g.info()["memory_resident_bytes"])
         return seen[-1] - before > 40 * MIB
-    g.sh("dd if=/dev/zero of=/tmp/fill bs=1M count=110 2>/dev/null", 60)
     try:
+        g.sh("dd if=/dev/zero of=/tmp/fill bs=1M count=110 2>/dev/null", 60)
         until("from %d by 40 MiB" % before, 20, grown, 0.5)
     finally:
-        g.sh("rm /tmp/fill")
+        g.sh("rm -f /tmp/fill")
     check(seen[-1] < 400 * MIB, "%d resident of 384 MiB", seen[-1])
 
 
