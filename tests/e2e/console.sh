@@ -57,8 +57,8 @@ expect() {
 		no "$1" "the screen never showed \"$3\"" "$2"
 	fi
 }
-attach() { # SESSION TERM COLS ROWS
-	tm new-session -d -s "$1" -x "$3" -y "$4" \
+attach() { # SESSION TERM COLS ROWS; again where an old tmux is just leaving
+	until_ok 5 tm new-session -d -s "$1" -x "$3" -y "$4" \
 		"TERM=$2 '$GUESTDECK'; echo left with \$?; sleep 1000"
 }
 
