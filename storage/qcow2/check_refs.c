@@ -24,6 +24,14 @@ uint64_t qcheck_max_count(unsigned order)
 
 /* --- the table ------------------------------------------------------------ */
 
+static void bad_table(struct qcheck *c, const char *what)
+{
+	c->r.corruptions++;
+	c->rebuild = true;
+	qcheck_tell(c, "ERROR: the refcount table at %#" PRIx64 " %s",
+		c->q->h.rt_offset, what);
+}
+
 static void bad_block(struct qcheck *c, uint64_t i, uint64_t entry,
 	const char *what)
 {
@@ -99,12 +107,7 @@ int qcheck_load_rt(struct qcheck *c, struct err *e)
 
 	if (bytes > QCOW2_MAX_RT_BYTES ||
 		qcheck_is_beyond(c, h->rt_offset, bytes)) {
-		c->r.corruptions++;
-		c->rebuild = true;
-		qcheck_tell(c,
-			"ERROR: the refcount table at %#" PRIx64
-			" lies behind the end of the file",
-			h->rt_offset);
+		bad_table(c, "lies behind the end of the file");
 		return 0;
 	}
 	c->rt = calloc(1, bytes + 8);
@@ -132,14 +135,8 @@ int qcheck_count_refs(struct qcheck *c)
 	const struct qheader *h = &c->q->h;
 
 	if (qcheck_ref(c, h->rt_offset, (uint64_t)h->rt_clusters << c->bits, 1,
-		    true) == QREF_OVERLAP) {
-		c->r.corruptions++;
-		c->rebuild = true;
-		qcheck_tell(c,
-			"ERROR: the refcount table at %#" PRIx64
-			" overlaps something else",
-			h->rt_offset);
-	}
+		    true) == QREF_OVERLAP)
+		bad_table(c, "overlaps something else");
 	for (uint64_t i = 0; i < c->rt_entries; i++) {
 		if (c->rt[i] <= QRT_BAD ||
 			qcheck_ref(c, c->rt[i], c->cluster, 1, true) == QREF_OK)
