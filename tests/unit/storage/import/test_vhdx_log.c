@@ -362,21 +362,27 @@ START_TEST (a_log_that_cannot_be_read_is_told) {
 }
 END_TEST
 
+/* As load(), but of 64 MiB, with nothing behind the first. */
+static void load_large(struct vx *v)
+{
+	struct node *f = memnode_new(rig_ctx(), "big.vhdx", 64 * MiB);
+
+	load(v);
+	memcpy(memnode_bytes(f, NULL), v->b, MiB);
+	imp_close(v->f);
+	v->f = f;
+	v->b = memnode_bytes(f, NULL);
+}
+
 /* Each sector pretends to be an entry as long as the log. */
 START_TEST (a_log_made_to_take_for_ever_does_not) {
 	const uint32_t len = 32 * MiB;
-	struct node *f;
-	uint8_t *b;
 	struct vx v;
 
-	load(&v);
-	f = memnode_new(rig_ctx(), "big.vhdx", 64 * MiB);
-	b = memnode_bytes(f, NULL);
-	memcpy(b, v.b, MiB);
-	v.b = b;
+	load_large(&v);
 	for (int i = 0; i < 2; i++) {
-		put_le32(b + VX_HEADER(i) + 68, len);
-		put_le64(b + VX_HEADER(i) + 72, 16 * MiB);
+		put_le32(v.b + VX_HEADER(i) + 68, len);
+		put_le64(v.b + VX_HEADER(i) + 72, 16 * MiB);
 	}
 	vx_sum_headers(&v);
 	v.log_at = 16 * MiB;
@@ -387,28 +393,20 @@ START_TEST (a_log_made_to_take_for_ever_does_not) {
 		memcpy(h, "loge", 4);
 		put_le32(h + 8, len);
 		put_le64(h + 16, 1);
-		memcpy(h + 32, b + VX_HEADER(0) + 48, 16);
+		memcpy(h + 32, v.b + VX_HEADER(0) + 48, 16);
 	}
-	imp_close(v.f);
-	imp_fails(BLK_VHDX, f, EINVAL, "none can be used");
+	imp_fails(BLK_VHDX, v.f, EINVAL, "none can be used");
 }
 END_TEST
 
 START_TEST (a_log_that_is_too_large_is_refused) {
-	struct node *f;
-	uint8_t *b;
 	struct vx v;
 
-	load(&v);
-	f = memnode_new(rig_ctx(), "big.vhdx", 64 * MiB);
-	b = memnode_bytes(f, NULL);
-	memcpy(b, v.b, MiB);
-	v.b = b;
+	load_large(&v);
 	for (int i = 0; i < 2; i++)
-		put_le32(b + VX_HEADER(i) + 68, 33 * MiB);
+		put_le32(v.b + VX_HEADER(i) + 68, 33 * MiB);
 	vx_sum_headers(&v);
-	imp_close(v.f);
-	imp_fails(BLK_VHDX, f, ENOTSUP, "larger than the 32 MiB");
+	imp_fails(BLK_VHDX, v.f, ENOTSUP, "larger than the 32 MiB");
 }
 END_TEST
 
