@@ -54,19 +54,39 @@ static int write_size(struct qcow2 *q, uint64_t size)
 	return qwhole_write_header(q, &h);
 }
 
-/* The data file is as long as the disk. */
+/*
+ * A data file may be longer than the disk, on a device for example: what it
+ * has where the disk grows to is not the guest's.
+ */
+static int clear_data(struct qcow2 *q, uint64_t size, enum qcow2_prealloc how)
+{
+	uint64_t old = q->h.size, end = node_size(q->data);
+	bool holes =
+		how == QCOW2_PREALLOC_OFF || how == QCOW2_PREALLOC_METADATA;
+
+	end = end < size ? end : size;
+	return end > old ? node_zero(q->data, old, end - old,
+				   holes ? BLK_UNMAP : 0)
+			 : 0;
+}
+
+/* The data file is as long as the disk, which is not yet if it grows. */
 static int resize_data(struct qcow2 *q, uint64_t size, enum qcow2_prealloc how,
 	struct err *e)
 {
 	enum node_prealloc file = NODE_PREALLOC_OFF;
+	int r;
 
 	if (q->data == q->file)
 		return 0;
+	r = clear_data(q, size, how);
+	if (r)
+		return err_sys(e, -r, "%s: clearing its data file",
+			q->node.path);
 	if (how == QCOW2_PREALLOC_FALLOC)
 		file = NODE_PREALLOC_FALLOC;
 	if (how == QCOW2_PREALLOC_FULL)
 		file = NODE_PREALLOC_FULL;
-	/* a device, or one that is long enough for several disks */
 	if (node_size(q->data) == size)
 		return 0;
 	return node_resize(q->data, size, file, e);

@@ -458,6 +458,29 @@ START_TEST (a_data_file_is_as_long_as_the_disk) {
 }
 END_TEST
 
+START_TEST (a_longer_data_file_does_not_show) {
+	static const enum qcow2_prealloc hows[] = { QCOW2_PREALLOC_OFF,
+		QCOW2_PREALLOC_METADATA, QCOW2_PREALLOC_FALLOC };
+
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(hows); i++) {
+		struct qcow2_create o = { .size = 1 * MiB,
+			.cluster_size = 4096,
+			.data_file = "data",
+			.data_file_raw = i & 1 };
+		struct node *file = qt_mem(), *data = qt_mem(), *n;
+		struct err e = ERR_NONE;
+
+		put(data, 0, 4 * MiB, 1);
+		ck_assert_int_eq(qt_create(file, data, &o, &e), 0);
+		n = with_data(file, data);
+		resize(n, 2 * MiB, hows[i / 2]);
+		ck_assert(has(n, 1 * MiB, 1 * MiB, 0));
+		sound_data(n, file, data, i & 1);
+		ck_assert_int_eq(qt_close(n), 0);
+	}
+}
+END_TEST
+
 /* --- power loss ----------------------------------------------------------- */
 
 struct outcome {
@@ -536,5 +559,5 @@ QT_SUITE("qcow2 resize", what_is_new_reads_as_zeros,
 	what_cannot_be_is_refused, a_lack_of_space_leaves_the_size,
 	a_failed_sync_while_it_shrinks_is_no_corruption,
 	an_emptied_image_shows_what_backs_it, snapshots_outlive_emptying,
-	a_data_file_is_as_long_as_the_disk,
+	a_data_file_is_as_long_as_the_disk, a_longer_data_file_does_not_show,
 	no_crash_shows_what_must_not_be_seen)
