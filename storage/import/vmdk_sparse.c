@@ -151,9 +151,9 @@ struct unpack {
 static int unpack_run(void *arg)
 {
 	struct unpack *u = arg;
+	int rc = uncompress(u->out, &u->out_len, u->in, u->in_len);
 
-	return uncompress(u->out, &u->out_len, u->in, u->in_len) == Z_OK ? 0
-									 : -EIO;
+	return rc == Z_OK ? 0 : rc == Z_MEM_ERROR ? -ENOMEM : -EIO;
 }
 
 /*
@@ -209,6 +209,8 @@ int vmdk_sparse_unpack(struct vmdk_sparse *s, struct mapped *m, uint64_t offset,
 	}
 	u.in = packed + MARKER_BYTES;
 	rc = ctx_work(s->file->ctx, unpack_run, &u);
+	if (rc == -ENOMEM)
+		goto out;
 	if (rc < 0 || u.out_len < grain_len(s, offset))
 		rc = mapped_damaged(m,
 			"%s: the packed grain at %llu cannot be unpacked",
