@@ -29,7 +29,6 @@ struct parser {
 	unsigned line_no;
 	struct vmdk_desc *out;
 	unsigned room; /* places in out->extents */
-	bool has_type;
 	struct err *e;
 };
 
@@ -103,12 +102,11 @@ static int parent_refused(const struct parser *p)
 static int take_key(struct parser *p, struct word key, const char *value)
 {
 	if (word_is(key, "createType")) {
-		if (p->has_type)
+		if (p->out->create_type[0])
 			return bad_line(p, "a second createType");
 		if (strlen(value) >= sizeof(p->out->create_type) ||
 			!is_plain(value, strlen(value)))
 			return bad_line(p, "createType is no name");
-		p->has_type = true;
 		memcpy(p->out->create_type, value, strlen(value) + 1);
 		return check_type(p, value);
 	}
@@ -340,7 +338,7 @@ static int check_whole(const struct parser *p)
 {
 	uint64_t sum = 0;
 
-	if (!p->has_type)
+	if (!p->out->create_type[0])
 		return err_set(p->e, EINVAL,
 			"%s: damaged VMDK descriptor: no createType", p->path);
 	if (!p->out->nextents)
