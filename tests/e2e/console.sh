@@ -53,12 +53,12 @@ lacks() { ! shows "$1" "$2"; }
 state() { "$GUESTDECK" list --json "$name" | grep -q "\"state\": \"$1\""; }
 # expect NAME SESSION TEXT [SECONDS]
 expect() {
-	if until_ok "${4:-15}" shows "$2" "$3"; then ok "$1"; else
+	if until_ok "${4:-60}" shows "$2" "$3"; then ok "$1"; else
 		no "$1" "the screen never showed \"$3\"" "$2"
 	fi
 }
 attach() { # SESSION TERM COLS ROWS; again where an old tmux is just leaving
-	until_ok 5 tm new-session -d -s "$1" -x "$3" -y "$4" \
+	until_ok 30 tm new-session -d -s "$1" -x "$3" -y "$4" \
 		"TERM=$2 '$GUESTDECK'; echo left with \$?; sleep 1000"
 }
 
@@ -69,7 +69,7 @@ attach a screen-256color 80 24
 expect table a "NAME.*STATE"
 expect guest-in-table a "$name.*defined"
 tm send-keys -t a s
-expect start a "$name.*running" 60
+expect start a "$name.*running"
 tm send-keys -t a Enter
 expect page a "1 Overview"
 tm send-keys -t a 2
@@ -98,7 +98,7 @@ lacks a "1 Overview" && ok first-is-untouched ||
 
 # both terminals go away without a word
 tm kill-server
-until_ok 10 state running && ok guest-outlives-the-terminal ||
+until_ok 60 state running && ok guest-outlives-the-terminal ||
 	no guest-outlives-the-terminal "the guest does not run"
 
 attach a screen-256color 80 24
@@ -106,10 +106,10 @@ expect attach-again a "$name.*running"
 tm send-keys -t a K
 expect question a "Cut the power of $name"
 tm send-keys -t a Enter
-until_ok 5 lacks a "Cut the power" && state running &&
+until_ok 60 lacks a "Cut the power" && state running &&
 	ok enter-means-no || no enter-means-no "the guest lost its power"
 tm send-keys -t a K y
-until_ok 15 state off && ok kill || no kill "the guest runs on"
+until_ok 60 state off && ok kill || no kill "the guest runs on"
 expect kill-shown a "$name.*off"
 tm send-keys -t a q
 expect detach a "left with 0"

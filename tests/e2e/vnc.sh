@@ -82,14 +82,14 @@ boxes() { # PNG
 
 start || { fail start "$(cat "$tmp/err")"; exit 1; }
 
-if timeout 20 gvnccapture "$display" "$tmp/g.png" >"$tmp/log" 2>&1 &&
+if timeout 60 gvnccapture "$display" "$tmp/g.png" >"$tmp/log" 2>&1 &&
 	boxes "$tmp/g.png" 2>>"$tmp/log"; then
 	ok gvnccapture_sees_the_colours
 else
 	fail gvnccapture_sees_the_colours "$(tail -1 "$tmp/log")"
 fi
 
-if timeout 20 vncsnapshot -quiet "$display" "$tmp/v.jpg" >"$tmp/log" 2>&1 &&
+if timeout 60 vncsnapshot -quiet "$display" "$tmp/v.jpg" >"$tmp/log" 2>&1 &&
 	[ -s "$tmp/v.jpg" ]; then
 	ok vncsnapshot_gets_a_picture
 else
@@ -109,7 +109,7 @@ echo "mode 800 600" >&7
 echo "box 700 500 50 50 ff00ff" >&7
 echo stats >&7
 until grep -q '^stats' "$tmp/out"; do read -rt 0.02 <> <(:) || :; done
-if timeout 20 gvnccapture "$display" "$tmp/m.png" >"$tmp/log" 2>&1 &&
+if timeout 60 gvnccapture "$display" "$tmp/m.png" >"$tmp/log" 2>&1 &&
 	boxes "$tmp/m.png" 2>>"$tmp/log" &&
 	pixel "$tmp/m.png" 720 520 ff00ff 2>>"$tmp/log"; then
 	ok a_new_mode_is_seen_at_once
@@ -140,7 +140,7 @@ for p in secret look wrong; do
 		continue
 	fi
 	rm -f "$tmp/p.jpg"
-	timeout 20 vncsnapshot -quiet -passwd "$tmp/$p.pw" "$display" \
+	timeout 60 vncsnapshot -quiet -passwd "$tmp/$p.pw" "$display" \
 		"$tmp/p.jpg" >"$tmp/log" 2>&1
 	if [ -s "$tmp/p.jpg" ] && [ $p != wrong ]; then
 		ok "password_$p"

@@ -6,9 +6,7 @@ import hashlib
 import os
 import shutil
 
-from gd import CONTENT, RUN, Guest, check, disk, main, ok
-
-BOOT_S = 150
+from gd import BOOT_S, CONTENT, RUN, Guest, check, disk, main, ok
 
 
 def pc(name, disks, memory="256M", cpus=1):
@@ -34,7 +32,7 @@ def answers(g):
 
 def seabios_boots_a_virtio_disk():
     g = pc("vdisk", "[disk a]\npath = %s\n" % image(), cpus=2)
-    g.boot(BOOT_S)
+    g.boot()
     answers(g)
     check(g.sh("nproc") == "2", "nproc: %s", g.sh("nproc"))
     size = os.stat(image()).st_size // 512
@@ -55,7 +53,7 @@ def seabios_boots_a_sata_disk_and_reboots():
     g = pc("sdisk", "[disk empty]\npath = %s\nboot = 2\n[disk a]\npath = %s\n"
            "bus = sata\nboot = 1\n" % (disk("empty", 4), image()),
            memory="3G")
-    g.boot(BOOT_S)
+    g.boot()
     answers(g)
     kib = int(g.sh("sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' "
                    "/proc/meminfo"))
@@ -69,7 +67,7 @@ def seabios_boots_a_sata_disk_and_reboots():
 def seabios_boots_a_cd():
     g = pc("cd", "[disk a]\npath = %s/boot.iso\nbus = sata\ncdrom = yes\n" %
            CONTENT)
-    g.boot(BOOT_S)
+    g.boot()
     answers(g)
     g.sh("mkdir -p /mnt; mount -t iso9660 -o ro /dev/sr0 /mnt", 30)
     out = g.sh("cmp /mnt/initrd.cpio /mnt/initrd.cpio && "

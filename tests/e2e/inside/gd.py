@@ -14,6 +14,7 @@ GUESTDECK = os.environ["GUESTDECK"]
 CONTENT = os.environ["CONTENT"]  # what mkguest made
 RUN = "/run/e2e"  # tmpfs: sockets, disks
 DIR = RUN + "/deck"
+BOOT_S = 150  # a tenth of it when nothing else runs
 CMDLINE = "console=ttyS0 quiet mitigations=off nokaslr audit=0 " \
     "cryptomgr.notests"
 
@@ -163,7 +164,7 @@ class Guest:
         ok("start", self.name)
         return self
 
-    def boot(self, seconds=60, times=1):
+    def boot(self, seconds=BOOT_S, times=1):
         self.start()
         self.wait_serial("GD-READY", seconds, times)
         return self
@@ -322,13 +323,30 @@ class Fixtures:
             raise Old("%s: %s" % (make.__name__, self.made[make]))
         return self.made[make]
 
+    def guests(self):
+        """All that some case may still ask for."""
+        return [g for made in self.made.values()
+                for g in (made if isinstance(made, tuple) else (made,))
+                if isinstance(g, Guest)]
+
 
 fixtures = Fixtures()
+
+
+def clear_away(guests):
+    """What a case that failed has left: the next ones count guests."""
+    for g in guests:
+        try:
+            if g not in fixtures.guests():
+                g.forget()
+        except (Fail, ValueError, IndexError):
+            pass  # it got no further than that
 
 
 def run_case(case, prefix):
     name = prefix + case.__name__
     begin = time.monotonic()
+    before = list(Guest.every)
     told = True
     faulthandler.dump_traceback_later(200)
     try:
@@ -347,6 +365,8 @@ def run_case(case, prefix):
             if g.name in verdict or g is Guest.every[-1]:
                 for line in g.last_words():
                     print("#", line, flush=True)
+    if verdict.startswith("not ok"):
+        clear_away([g for g in Guest.every if g not in before])
 
 
 def main(cases, prefix=""):

@@ -10,8 +10,9 @@ import subprocess
 import time
 
 import gd
-from gd import (CONTENT, DIR, GUESTDECK, RUN, Fail, Guest, Skip, check, disk,
-                file_text, fixtures, linux, main, ok, refused, until, verb)
+from gd import (BOOT_S, CONTENT, DIR, GUESTDECK, RUN, Fail, Guest, Skip,
+                check, disk, file_text, fixtures, linux, main, ok, refused,
+                until, verb)
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -32,7 +33,7 @@ def reboots_ten_times_by_itself():
                                more="[disk d]\npath = %s\n" %
                                disk("count", 1)))
     g.start()
-    g.wait_serial("GD-BOOT 10", 150)
+    g.wait_serial("GD-BOOT 10", 3 * BOOT_S)
     g.wait_serial("GD-READY", 20)
     i = g.info()
     check(i["state"] == "running", "state is %s", i["state"])
@@ -50,7 +51,7 @@ def two_guests():
     a.start()
     b.start()
     b.wait_serial("GD-READY", 20)
-    a.wait_serial("GD-READY", 60)
+    a.wait_serial("GD-READY", BOOT_S)
     return a, b
 
 
@@ -111,7 +112,7 @@ def reset_boots_again():
     up = a.info()["uptime_s"]
     a.attach()
     ok("reset", "alpha")
-    a.wait_serial("GD-READY", 60, times=2)
+    a.wait_serial("GD-READY", BOOT_S, times=2)
     i = a.info()
     check(i["state"] == "running", "state is %s", i["state"])
     check(i["uptime_s"] > up, "uptime went back: %s, %s", up, i["uptime_s"])
@@ -125,7 +126,7 @@ def reset_while_paused_stays_paused():
     ok("reset", "alpha")
     check(a.state() == "paused", "state is %s", a.state())
     ok("resume", "alpha")
-    a.wait_serial("GD-READY", 60, times=3)
+    a.wait_serial("GD-READY", BOOT_S, times=3)
 
 
 def guest_powers_itself_off():
@@ -180,7 +181,7 @@ def big_guest():
     g = Guest("big", linux(kernel="vmlinuz", memory="5G", cpus=4, mods="blk",
                            run="deaf", more="[disk d]\npath = %s\n" %
                            disk("big", 8)))
-    return g.boot(120)
+    return g.boot()
 
 
 def big_guest_ends():
@@ -451,7 +452,7 @@ def run_is_a_guest_in_the_foreground():
             check(p.poll() is None, "ended: %s", p.stderr.read()
                   if p.poll() is not None else "")
             return b"GD-READY" in seen[0]
-        until("a shell on standard output", 60, there)
+        until("a shell on standard output", BOOT_S, there)
         p.send_signal(signal.SIGTERM)
         until("power-off after SIGTERM", 30, lambda: p.poll() is not None)
         check(p.returncode == 0, "exit %d: %s", p.returncode,

@@ -7,8 +7,8 @@ import os
 import re
 import time
 
-from gd import (CONTENT, Fail, Guest, Skip, check, fixtures, linux, main, ok,
-                refused, until)
+from gd import (BOOT_S, CONTENT, Fail, Guest, Skip, check, fixtures, linux,
+                main, ok, refused, until)
 from picture import Picture, Vnc, same_for_all, shot, wait_text
 
 GRUB_ISO = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
@@ -270,7 +270,7 @@ def reset_takes_the_viewer_along():
     vnc = Vnc(g.info()["vnc"])
     vnc.update(0)
     ok("reset", "screen")
-    g.wait_serial("GD-READY", 90, times=2)
+    g.wait_serial("GD-READY", BOOT_S, times=2)
     until("the viewer has Linux's size again", 20,
           lambda: vnc.picture().size() == "1280x800")
     vnc.close()
@@ -388,7 +388,8 @@ def installer_ends():
 main([seabios_shows_its_text, seabios_looks_the_same_to_all, bios_ends,
       grub_looks_the_same_to_all, sendkey_types_to_grub, vnc_types_to_grub,
       viewers_are_counted, rubbish_costs_its_sender_the_connection,
-      grub_draws_in_planar_vga, grub_draws_in_a_vbe_mode, grub_ends, linux_has_a_framebuffer,
+      grub_draws_in_planar_vga, grub_draws_in_a_vbe_mode, grub_ends,
+      linux_has_a_framebuffer,
       framebuffer_shows_what_was_written, quiet_screen_sends_nothing,
       change_reaches_a_viewer, keys_reach_linux, pointer_reaches_linux,
       reset_takes_the_viewer_along, screen_ends,
