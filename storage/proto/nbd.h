@@ -159,9 +159,9 @@ struct nbd {
 	bool changed;     /* the server has another export now */
 	bool closing;
 	struct ctx_timer patience; /* given up: does the server still answer? */
-	bool heard;                /* it did, since it was armed */
-	bool gone;                 /* it did not: no connection any more */
-	struct err last;           /* of connecting */
+	bool mute; /* commands were out when it was armed: none was answered */
+	bool gone; /* it did not: no connection any more */
+	struct err last; /* of connecting */
 	struct log_limit limit;
 
 	/* Somebody's callback is on the stack: close waits. */

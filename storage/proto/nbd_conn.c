@@ -264,7 +264,7 @@ static bool conn_reap(struct nbd_conn *c)
 			continue;
 		}
 		c->in_flight--;
-		c->nbd->heard = true;
+		c->nbd->mute = false;
 		c->pause_ms = c->nbd->params.pause_ms;
 		op->conn = NULL;
 		nbd_op_done(op);

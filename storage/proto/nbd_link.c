@@ -235,9 +235,19 @@ static void conns_event(void *arg, uint32_t events)
 
 /* Giving up. */
 
+static unsigned conns_in_flight(const struct nbd *nbd)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NBD_CONNS; i++)
+		if (nbd->conn[i].h)
+			n += nbd->conn[i].in_flight;
+	return n;
+}
+
 static void conns_arm_patience(struct nbd *nbd)
 {
-	nbd->heard = false;
+	nbd->mute = conns_in_flight(nbd) > 0;
 	ctx_timer_arm(&nbd->patience,
 		clock_now_ns() + nbd->params.patience_ms * NS_PER_MS);
 }
@@ -250,12 +260,9 @@ static void conns_arm_patience(struct nbd *nbd)
 static void conns_silent(void *arg)
 {
 	struct nbd *nbd = arg;
-	unsigned in_flight = 0;
+	unsigned in_flight = conns_in_flight(nbd);
 
-	for (unsigned i = 0; i < NBD_CONNS; i++)
-		if (nbd->conn[i].h)
-			in_flight += nbd->conn[i].in_flight;
-	if (!in_flight || nbd->heard) {
+	if (!in_flight || !nbd->mute) {
 		conns_arm_patience(nbd);
 		return;
 	}

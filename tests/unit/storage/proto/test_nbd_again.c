@@ -240,6 +240,22 @@ START_TEST (who_gives_up_waits_for_no_silent_server) {
 }
 END_TEST
 
+START_TEST (silence_counts_from_when_something_was_asked) {
+	struct rig_req q;
+	uint8_t buf[4096];
+
+	NBDRIG_NEEDS("nbdkit");
+	begin_with("--filter=delay", "rdelay=50ms");
+	disk.params.patience_ms = 3600 * 1000;
+	nbdrig_disk_open(&disk);
+	node_give_up(disk.node);
+	nbdrig_submit(&disk, &q, BLK_READ, 0, 0, buf, 4096);
+	ctx_timer_arm(&disk.nbd->patience, 1); /* an hour went by idly */
+	ck_assert_int_eq(rig_wait(&q), 0);
+	end();
+}
+END_TEST
+
 START_TEST (who_gives_up_goes_on_over_other_connections) {
 	struct rig_req q[NBD_CONNS];
 	uint8_t buf[4096];
@@ -480,6 +496,7 @@ RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	kill_9_in_the_midst_of_writes_loses_none,
 	after_the_limit_requests_fail_until_it_is_back,
 	who_gives_up_waits_no_more, who_gives_up_waits_for_no_silent_server,
+	silence_counts_from_when_something_was_asked,
 	who_gives_up_goes_on_over_other_connections,
 	another_size_fails_all_until_the_old_one_is_back,
 	export_that_became_read_only_fails_all,
