@@ -229,8 +229,8 @@ void blk_drain(struct blk *b);
 
 /*
  * The guest is to go off whatever comes: what waits for a server that is gone
- * ends with -EIO now and from here on, for one that is silent in 5 to 10 s. Close
- * follows. Thread: the loop's.
+ * ends with -EIO now and from here on, for one that is silent in 5 to 10 s.
+ * Close follows. Thread: the loop's.
  */
 void blk_give_up(struct blk *b);
 
