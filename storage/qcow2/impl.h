@@ -204,7 +204,7 @@ struct qcow2 {
 	struct qcache l2;
 
 	/* read.c, unpack.c */
-	struct qread_part *read_pool; /* to use again */
+	struct qread_part *read_pool; /* to use again, by write.c too */
 	unsigned read_pooled;
 	struct qunpacked *unpacked; /* clusters decompressed last */
 
@@ -431,6 +431,13 @@ static inline void qdirect_end(struct qcow2 *q, unsigned slot)
 {
 	q->direct[slot]--;
 }
+
+/*
+ * Hand all of r on to child, as one request at offset there, and be through
+ * when that is (read.c). slot is qdirect_begin()'s and ends with it.
+ */
+void qdirect_submit(struct qcow2 *q, struct blk_req *r, struct node *child,
+	uint64_t offset, unsigned slot);
 
 /* --- write.c, zero.c ------------------------------------------------------ */
 

@@ -105,8 +105,6 @@ static void qread_part_fill(struct qread_part *p, uint64_t offset, uint64_t len,
 	struct blk_req *r = &p->r;
 
 	/* one by one: there is much in it that nobody looks at */
-	r->op = BLK_READ;
-	r->flags = 0;
 	r->offset = offset;
 	r->len = len;
 	r->iov = iov;
@@ -121,7 +119,7 @@ static void qread_part_fill(struct qread_part *p, uint64_t offset, uint64_t len,
 
 /* --- in one piece --- */
 
-static void qread_whole_done(struct blk_req *r, int err)
+static void qdirect_done(struct blk_req *r, int err)
 {
 	struct qread_part *p = r->arg;
 	struct blk_req *whole = p->whole;
@@ -131,7 +129,7 @@ static void qread_whole_done(struct blk_req *r, int err)
 	node_done(whole, err);
 }
 
-static void qread_whole(struct qcow2 *q, struct blk_req *r, struct node *child,
+void qdirect_submit(struct qcow2 *q, struct blk_req *r, struct node *child,
 	uint64_t offset, unsigned slot)
 {
 	struct qread_part *p = qread_part_get(q);
@@ -143,7 +141,9 @@ static void qread_whole(struct qcow2 *q, struct blk_req *r, struct node *child,
 	}
 	p->whole = r;
 	p->slot = slot;
-	qread_part_fill(p, offset, r->len, r->iov, r->niov, qread_whole_done);
+	p->r.op = r->op;
+	p->r.flags = r->flags & BLK_FUA;
+	qread_part_fill(p, offset, r->len, r->iov, r->niov, qdirect_done);
 	node_submit(child, &p->r);
 }
 
@@ -241,6 +241,8 @@ static struct qread_part *qread_part_new(struct qread *rd, uint64_t offset,
 		return NULL;
 	}
 	p->rd = rd;
+	p->r.op = BLK_READ;
+	p->r.flags = 0;
 	qread_part_fill(p, offset, len, iov, n, qread_part_done);
 	rd->pending++;
 	qread_advance(rd, len);
@@ -413,7 +415,7 @@ void qread_submit(struct qcow2 *q, struct blk_req *r)
 	if (apart)
 		qread_apart(q, r, slot);
 	else if (child)
-		qread_whole(q, r, child,
+		qdirect_submit(q, r, child,
 			m.kind == QMAP_DATA ? m.host : r->offset, slot);
 	else
 		qread_zeros(q, r, slot);

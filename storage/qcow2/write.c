@@ -160,52 +160,13 @@ static bool qwrite_may(struct qcow2 *q, uint64_t host, uint64_t len)
 	return false;
 }
 
-struct qdirect {
-	struct blk_req r;
-	struct qcow2 *q;
-	struct blk_req *whole;
-	unsigned slot;
-};
-
-static void qdirect_done(struct blk_req *r, int err)
-{
-	struct qdirect *d = r->arg;
-	struct blk_req *whole = d->whole;
-
-	qdirect_end(d->q, d->slot);
-	free(d);
-	node_done(whole, err);
-}
-
 /* All of r to one place. */
 static void qwrite_direct(struct qcow2 *q, struct blk_req *r, uint64_t host)
 {
-	struct qdirect *d;
-
-	if (!qwrite_may(q, host, r->len)) {
+	if (qwrite_may(q, host, r->len))
+		qdirect_submit(q, r, q->data, host, qdirect_begin(q));
+	else
 		node_done(r, -EIO);
-		return;
-	}
-	d = malloc(sizeof(*d));
-	if (!d) {
-		node_done(r, -ENOMEM);
-		return;
-	}
-	d->q = q;
-	d->whole = r;
-	d->slot = qdirect_begin(q);
-	d->r = (struct blk_req){
-		.op = BLK_WRITE,
-		.flags = r->flags & BLK_FUA,
-		.offset = host,
-		.len = r->len,
-		.iov = r->iov,
-		.niov = r->niov,
-		.done = qdirect_done,
-		.arg = d,
-	};
-	list_init(&d->r.node);
-	node_submit(q->data, &d->r);
 }
 
 /* Does the disk know all about what is mapped? */
@@ -307,37 +268,10 @@ static int qflush_job(struct qcow2 *q, struct blk_req *r)
 	return qflush(q);
 }
 
-struct qflush {
-	struct blk_req r;
-	struct blk_req *whole;
-};
-
-static void qflush_done(struct blk_req *r, int err)
-{
-	struct qflush *f = r->arg;
-	struct blk_req *whole = f->whole;
-
-	free(f);
-	node_done(whole, err);
-}
-
 void qflush_submit(struct qcow2 *q, struct blk_req *r)
 {
-	struct qflush *f;
-
-	if (q->data != q->file || !qwrite_map_is_durable(q) || q->corrupt) {
+	if (q->data != q->file || !qwrite_map_is_durable(q) || q->corrupt)
 		qjob_start(q, r, qflush_job);
-		return;
-	}
-	f = malloc(sizeof(*f));
-	if (!f) {
-		node_done(r, -ENOMEM);
-		return;
-	}
-	f->whole = r;
-	f->r = (struct blk_req){ .op = BLK_FLUSH,
-		.done = qflush_done,
-		.arg = f };
-	list_init(&f->r.node);
-	node_submit(q->file, &f->r);
+	else
+		qdirect_submit(q, r, q->file, 0, qdirect_begin(q));
 }
