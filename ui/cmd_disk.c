@@ -55,7 +55,7 @@ static void disk_job_warn(void *arg, const char *text)
 {
 	struct disk_job *d = arg;
 
-	fprintf(d->warn_to, "guestdeck: %s\n", text);
+	disk_say(d->warn_to, text);
 }
 
 static bool disk_job_cancelled(void *arg)

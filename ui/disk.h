@@ -58,7 +58,9 @@ json_t *disk_snapshots_json(const struct img_layer *l);
 char *disk_clean(const char *s, char *buf, size_t size);
 json_t *disk_string(const char *s);
 
-/* "guestdeck: TEXT" on io->err; returns UI_FAIL, and UI_USAGE for wrong. */
+/* "guestdeck: TEXT" on f, clean. */
+void disk_say(FILE *f, const char *text);
+/* The same on io->err; returns UI_FAIL, and UI_USAGE for wrong. */
 int disk_fail(struct disk_io *io, const struct err *e);
 int disk_wrong(struct disk_io *io, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -47,12 +47,16 @@ json_t *disk_string(const char *s)
 	return j;
 }
 
+void disk_say(FILE *f, const char *text)
+{
+	char clean[DISK_TEXT];
+
+	fprintf(f, "guestdeck: %s\n", disk_clean(text, clean, sizeof(clean)));
+}
+
 int disk_fail(struct disk_io *io, const struct err *e)
 {
-	char text[sizeof(e->msg) + 4];
-
-	fprintf(io->err, "guestdeck: %s\n",
-		disk_clean(e->msg, text, sizeof(text)));
+	disk_say(io->err, e->msg);
 	return UI_FAIL;
 }
 

@@ -117,11 +117,8 @@ static void disk_progress(void *arg, uint64_t done, uint64_t total)
 
 static void disk_warn(void *arg, const char *text)
 {
-	char clean[DISK_TEXT];
-
 	bar_clear(arg);
-	fprintf(stderr, "guestdeck: %s\n",
-		disk_clean(text, clean, sizeof(clean)));
+	disk_say(stderr, text);
 }
 
 /* The signals that stop the work; who ignores one (nohup) goes on to. */

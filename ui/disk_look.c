@@ -18,11 +18,12 @@ struct check_out {
 static void check_tell(void *arg, const char *line)
 {
 	struct check_out *o = arg;
+	char clean[DISK_TEXT];
 
 	if (o->found)
 		json_array_append_new(o->found, disk_string(line));
 	else
-		fprintf(o->f, "%s\n", line);
+		fprintf(o->f, "%s\n", disk_clean(line, clean, sizeof(clean)));
 }
 
 static int check_repair(const struct cmd_args *a, struct disk_io *io,

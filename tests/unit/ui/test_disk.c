@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <semaphore.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vm/base/bytes.h"
 #include "vm/base/sizes.h"
 
 #include "ui/complete.h"
@@ -355,6 +357,25 @@ START_TEST (what_an_image_names_cannot_reach_the_terminal) {
 }
 END_TEST
 
+START_TEST (what_a_check_finds_is_clean_too) {
+	static const uint8_t wrong[8] = { 0, 0, 0, 0, 0, 0, 0, 1 };
+	uint8_t table[8];
+	int fd;
+
+	begin();
+	run(UI_OK, "disk create -f qcow2 %s 1M", at("b.qcow2"));
+	run(UI_OK, "disk snapshot create %s 'x\302\233m\377'", at("b.qcow2"));
+	/* the snapshot's L1 table is nowhere */
+	fd = open(at("b.qcow2"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(pread(fd, table, 8, 64), 8);
+	ck_assert_int_eq(pwrite(fd, wrong, 8, (off_t)get_be64(table)), 8);
+	close(fd);
+	run(UI_FAIL, "disk check %s", at("b.qcow2"));
+	ck_assert_ptr_nonnull(strstr(h.out, "(x?m?)"));
+	end();
+}
+END_TEST
+
 static void wait_for_end(void)
 {
 	for (int i = 0; i < 4000 && h.code < 0; i++)
@@ -586,10 +607,10 @@ SUITE("ui/disk", options_are_known_by_both_names_and_o_may_come_again,
 	help_of_the_group_and_of_a_verb, every_verb_has_json_and_exit_codes,
 	errors_go_to_standard_error_alone,
 	what_an_image_names_cannot_reach_the_terminal,
-	a_job_is_stopped_and_says_so, a_job_whose_person_left_stops,
-	the_end_of_the_server_stops_what_runs, server_stop_minds_disk_verbs,
-	names_begin_where_the_person_is, tab_completes_files,
-	a_folder_that_does_not_answer_holds_nobody,
+	what_a_check_finds_is_clean_too, a_job_is_stopped_and_says_so,
+	a_job_whose_person_left_stops, the_end_of_the_server_stops_what_runs,
+	server_stop_minds_disk_verbs, names_begin_where_the_person_is,
+	tab_completes_files, a_folder_that_does_not_answer_holds_nobody,
 	what_runs_is_shown_and_control_c_stops_the_last,
 	a_guests_own_screen_is_not_covered,
 	a_view_that_leaves_takes_its_jobs_along,
