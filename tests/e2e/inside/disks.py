@@ -234,15 +234,15 @@ def images_are_what_the_guest_wrote():
 def limits_hold_and_a_group_shares_them():
     """Four disks written at once: one free, one held to a rate, two held to
     the same rate together. What they got is compared with each other."""
-    rate = ("bps-write = 256K", "throttle-group = ")
+    rate = ("bps-write = 64K", "throttle-group = ")
     g = Guest("held", linux(mods="blk", more=disks(
         ("free", disk("free", 8)), ("own", disk("own", 8), rate[0]),
         ("one", disk("one", 8), *("".join(rate[:1]), rate[1] + "both")),
         ("two", disk("two", 8), *("".join(rate[:1]), rate[1] + "both")))))
     g.boot()
-    g.sh("for d in vda vdb vdc vdd; do (while [ ! -e /tmp/end ]; do "
-         "dd if=/dev/zero of=/dev/$d bs=32k count=1 oflag=direct; done) "
-         ">/dev/null 2>&1 & done; sleep 6; touch /tmp/end; wait", 60)
+    g.sh("for d in vda vdb vdc vdd; do dd if=/dev/zero of=/dev/$d bs=32k "
+         "oflag=direct 2>/dev/null & p=\"$p $!\"; done; sleep 6; "
+         "kill $p 2>/dev/null; wait", 60)
     out = g.sh("cut -c1-80 /sys/block/vd[abcd]/stat")
     free, own, one, two = (int(l.split()[6]) * 512
                            for l in out.splitlines())
