@@ -205,7 +205,7 @@ static int events(int argc, char **argv)
 
 		for (int i = 0; i < n; i++)
 			while (read(p[i].fd, &e, sizeof(e)) == sizeof(e)) {
-				/* a key's repeats are made here, by the clock */
+				/* repeats are made here, by the clock */
 				if (e.type == EV_SYN || e.type == EV_MSC ||
 					(e.type == EV_KEY && e.value == 2))
 					continue;
