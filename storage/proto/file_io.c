@@ -160,7 +160,7 @@ void file_work(struct file_io *io, int64_t (*job)(struct file_io *io),
 /*
  * After a failed sync the kernel forgets which pages were not written and
  * the next sync would succeed: never say again that data is safe. Direct
- * I/O leaves no pages behind.
+ * I/O leaves no pages behind, but for the end that goes by tail_fd.
  */
 static void file_synced(struct file_io *io, int64_t res)
 {
@@ -170,7 +170,7 @@ static void file_synced(struct file_io *io, int64_t res)
 		file_io_end(io, 0);
 		return;
 	}
-	if (!f->direct && !f->lost) {
+	if ((!f->direct || f->tail_fd >= 0) && !f->lost) {
 		f->lost = file_map_err(res);
 		log_msg(f->node.log, LOG_ERROR,
 			"%s: data written before is lost (%s): all flushes "

@@ -458,8 +458,9 @@ START_TEST (zeroes_without_fallocate_are_written) {
 }
 END_TEST
 
-START_TEST (failed_sync_is_never_forgotten) {
-	struct blk_opts o = rig_opts(rig_file("disk", SIZE));
+static void failed_sync(const char *path, enum blk_cache cache)
+{
+	struct blk_opts o = rig_opts(path);
 	uint8_t buf[512] = { 0 }, *text;
 	struct err e = ERR_NONE;
 	struct log *log;
@@ -470,6 +471,7 @@ START_TEST (failed_sync_is_never_forgotten) {
 	rig_refuse(SYS_fdatasync, EIO);
 	ck_assert_int_eq(log_open(rig_path("log"), &log, &e), 0);
 	o.aio = BLK_AIO_THREADS;
+	o.cache = cache;
 	ck_assert_int_eq(blk_open(&o, rig_loop, log, &b, &e), 0);
 	ck_assert_int_eq(rig_do(b, BLK_WRITE, 0, 0, buf, 512), 0);
 	ck_assert_int_eq(rig_do(b, BLK_FLUSH, 0, 0, NULL, 0), -EIO);
@@ -483,6 +485,20 @@ START_TEST (failed_sync_is_never_forgotten) {
 	ck_assert_ptr_nonnull(line); /* told once: the rest did not try */
 	ck_assert_ptr_null(strstr(line + 1, "all flushes fail"));
 	free(text);
+}
+
+START_TEST (failed_sync_is_never_forgotten) {
+	failed_sync(rig_file("disk", SIZE), BLK_WRITEBACK);
+}
+END_TEST
+
+/* Its last 512 bytes go through the page cache. */
+START_TEST (failed_sync_of_an_odd_end_is_never_forgotten) {
+	if (!rig_mount_4k("mnt")) {
+		puts("skip failed_sync_of_an_odd_end no right to mount");
+		return;
+	}
+	failed_sync(rig_file("mnt/disk", SIZE + 512), BLK_NONE);
 }
 END_TEST
 
@@ -715,7 +731,9 @@ RIG_SUITE("storage/blk", wrong_requests_are_refused,
 	unsafe_cache_never_syncs_and_still_completes, full_disk_is_enospc,
 	full_file_system_is_enospc_until_there_is_room,
 	long_zeroes_are_written_in_steps, zeroes_without_fallocate_are_written,
-	failed_sync_is_never_forgotten, zeroes_are_detected_as_asked,
+	failed_sync_is_never_forgotten,
+	failed_sync_of_an_odd_end_is_never_forgotten,
+	zeroes_are_detected_as_asked,
 	a_byte_that_is_not_zero_is_seen_wherever_it_is,
 	requests_can_be_made_and_waited_for,
 	size_changes_while_nothing_is_in_flight, limits_come_go_and_hold_back,
