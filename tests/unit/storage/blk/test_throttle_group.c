@@ -11,6 +11,21 @@ static void set(struct throttle_member *m, const struct blk_throttle *t)
 	ck_assert_int_eq(throttle_group_set(m->group, t, 0, &e), 0);
 }
 
+/* Two of one group with limits t. */
+static void join_two(struct throttle_member *a, struct throttle_member *b,
+	const struct blk_throttle *t)
+{
+	join(a, "lab");
+	join(b, "lab");
+	set(a, t);
+}
+
+/* One more read of 512 bytes: when may it pass? */
+static uint64_t place_read(struct throttle_member *m, uint64_t now_ns)
+{
+	return throttle_group_place(m, THROTTLE_READ, 512, now_ns);
+}
+
 START_TEST (groups_are_found_by_name) {
 	struct throttle_member a, b, c, d;
 
@@ -56,8 +71,7 @@ START_TEST (members_take_turns) {
 	/* all of them always want more, and the first ones more often */
 	for (; now < 30 * NS_PER_S; now += NS_PER_MS) {
 		for (int i = 0; i < 3; i++) {
-			while (throttle_group_place(&m[i], THROTTLE_READ, 512,
-				       now) <= now) {
+			while (place_read(&m[i], now) <= now) {
 				ck_assert(throttle_group_passed(&m[i],
 					THROTTLE_READ));
 				passed[i]++;
@@ -81,11 +95,10 @@ START_TEST (total_and_direction_limit_together) {
 	join(&m, NULL);
 	set(&m, &t);
 	for (int i = 0; i < 2; i++)
-		while (throttle_group_place(&m, THROTTLE_READ, 512, 0) == 0)
+		while (place_read(&m, 0) == 0)
 			throttle_group_passed(&m, THROTTLE_READ);
 	/* reads wait for their own limit, a write does not */
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0),
-		NS_PER_S / 10);
+	ck_assert_uint_eq(place_read(&m, 0), NS_PER_S / 10);
 	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_WRITE, 1 * MiB, 0),
 		0);
 	throttle_group_passed(&m, THROTTLE_WRITE);
@@ -102,11 +115,11 @@ START_TEST (place_is_kept_until_it_is_used) {
 
 	join(&m, NULL);
 	set(&m, &t);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 5), 5);
+	ck_assert_uint_eq(place_read(&m, 5), 5);
 	throttle_group_passed(&m, THROTTLE_READ);
-	at = throttle_group_place(&m, THROTTLE_READ, 512, 5);
+	at = place_read(&m, 5);
 	ck_assert_uint_eq(at, 5 + NS_PER_S - SLACK_NS);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, at), at);
+	ck_assert_uint_eq(place_read(&m, at), at);
 	ck_assert(throttle_group_passed(&m, THROTTLE_READ));
 	throttle_group_leave(&m);
 }
@@ -119,19 +132,18 @@ START_TEST (change_takes_places_away_and_keeps_what_has_passed) {
 
 	join(&m, NULL);
 	set(&m, &slow);
-	throttle_group_place(&m, THROTTLE_READ, 512, 0);
+	place_read(&m, 0);
 	throttle_group_passed(&m, THROTTLE_READ);
-	throttle_group_place(&m, THROTTLE_READ, 512, 0);
+	place_read(&m, 0);
 	set(&m, &fast);
 	ck_assert(!throttle_group_passed(&m, THROTTLE_READ));
 	/* one request is in the bucket, which drains at 10 a second now and
 	 * has room for one */
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0), 0);
+	ck_assert_uint_eq(place_read(&m, 0), 0);
 	throttle_group_passed(&m, THROTTLE_READ);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0),
-		NS_PER_S / 10);
+	ck_assert_uint_eq(place_read(&m, 0), NS_PER_S / 10);
 	set(&m, NULL);
-	ck_assert_uint_eq(throttle_group_place(&m, THROTTLE_READ, 512, 0), 0);
+	ck_assert_uint_eq(place_read(&m, 0), 0);
 	throttle_group_leave(&m);
 }
 END_TEST
@@ -140,12 +152,10 @@ START_TEST (who_leaves_gives_its_place_back) {
 	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 1);
 	struct throttle_member a, b;
 
-	join(&a, "lab");
-	join(&b, "lab");
-	set(&a, &t);
-	ck_assert_uint_eq(throttle_group_place(&a, THROTTLE_READ, 512, 0), 0);
+	join_two(&a, &b, &t);
+	ck_assert_uint_eq(place_read(&a, 0), 0);
 	throttle_group_leave(&a);
-	ck_assert_uint_eq(throttle_group_place(&b, THROTTLE_READ, 512, 0), 0);
+	ck_assert_uint_eq(place_read(&b, 0), 0);
 	throttle_group_leave(&b);
 }
 END_TEST
@@ -154,14 +164,11 @@ START_TEST (clock_that_lags_behind_another_core_is_no_harm) {
 	struct blk_throttle t = iops_limit(BLK_LIMIT_READ, 10);
 	struct throttle_member a, b;
 
-	join(&a, "lab");
-	join(&b, "lab");
-	set(&a, &t);
-	throttle_group_place(&a, THROTTLE_READ, 512, NS_PER_S);
+	join_two(&a, &b, &t);
+	place_read(&a, NS_PER_S);
 	throttle_group_passed(&a, THROTTLE_READ);
-	throttle_group_place(&a, THROTTLE_READ, 512, NS_PER_S);
-	ck_assert_uint_eq(throttle_group_place(&b, THROTTLE_READ, 512,
-				  NS_PER_S - 7),
+	place_read(&a, NS_PER_S);
+	ck_assert_uint_eq(place_read(&b, NS_PER_S - 7),
 		NS_PER_S - 7 + NS_PER_S / 10);
 	throttle_group_leave(&a);
 	throttle_group_leave(&b);
