@@ -171,12 +171,12 @@ int qrt_prepare(struct qcow2 *q)
 	while (!r && qrt_moves(q) && q->rt_new_clusters != qrt_clusters(q)) {
 		uint64_t n = qrt_clusters(q), host;
 
+		/* a sync that failed may have left the header with it */
 		if (q->rt_new_clusters)
-			r = qfree_now(q, q->rt_new,
+			qfree_later(q, q->rt_new,
 				q->rt_new_clusters << q->cluster_bits);
 		q->rt_new_clusters = 0;
-		if (!r)
-			r = qalloc_table(q, n, &host);
+		r = qalloc_table(q, n, &host);
 		if (r)
 			break;
 		q->rt_new = host;
