@@ -207,6 +207,27 @@ bool rig_has(const char *tool)
 	return rig_sh("command -v %s", tool) == 0;
 }
 
+FILE *rig_qemu_hold(const char *args)
+{
+	const char *said = rig_file("said", 0);
+	char line[600], text[256] = "";
+	FILE *f, *out;
+
+	snprintf(line, sizeof(line), "cd %s && qemu-io %s >%s 2>&1; :", rig_dir,
+		args, said);
+	f = popen(line, "w");
+	ck_assert_ptr_nonnull(f);
+	while (!strstr(text, "qemu-io>")) {
+		usleep(1000);
+		out = fopen(said, "r");
+		if (out && !fgets(text, sizeof(text), out))
+			text[0] = 0;
+		if (out)
+			fclose(out);
+	}
+	return f;
+}
+
 const char *rig_loopdev(const char *name, uint64_t size, unsigned sector_size)
 {
 	char cmd[300];

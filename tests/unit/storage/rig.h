@@ -9,6 +9,7 @@
 #include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "storage/core/ctx.h"
 #include "storage/storage.h"
@@ -103,6 +104,12 @@ bool rig_has(const char *tool);
 
 /* Run a shell command made as by printf(), its output dropped; its exit. */
 int rig_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * A qemu-io with args, in the folder, that holds an image until pclose(). It
+ * prompts once it has its locks; to try them before would be in its way.
+ */
+FILE *rig_qemu_hold(const char *args);
 
 /* Does the file system of the folder take O_DIRECT? */
 bool rig_has_direct(void);

@@ -208,30 +208,16 @@ START_TEST (readers_share_and_keep_writers_out) {
 }
 END_TEST
 
-static bool have(const char *tool)
-{
-	char cmd[64];
-
-	snprintf(cmd, sizeof(cmd), "command -v %s >/dev/null", tool);
-	return system(cmd) == 0;
-}
-
-/* Exit status of "qemu-io OPTS -c CMD PATH". */
 static int qemu_io(const char *opts, const char *cmd, const char *path)
 {
-	char line[512];
-
-	snprintf(line, sizeof(line),
-		"qemu-io %s -f raw -c '%s' %s >/dev/null 2>&1", opts, cmd,
-		path);
-	return system(line);
+	return rig_sh("qemu-io %s -f raw -c '%s' %s", opts, cmd, path);
 }
 
 START_TEST (qemu_respects_our_locks) {
 	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
 	struct blk *b;
 
-	if (!have("qemu-io")) {
+	if (!rig_has("qemu-io")) {
 		puts("skip qemu_respects_our_locks no qemu-io");
 		return;
 	}
@@ -248,41 +234,16 @@ START_TEST (qemu_respects_our_locks) {
 }
 END_TEST
 
-/*
- * A qemu-io that holds the image until its input ends. It prompts once it
- * has its locks; to try them before would be in its way.
- */
-static FILE *qemu_hold(const char *path)
-{
-	char line[1200], said[512], text[64] = "";
-	FILE *f, *out;
-
-	snprintf(said, sizeof(said), "%s.said", path);
-	snprintf(line, sizeof(line), "qemu-io -f raw %s >%s 2>&1; :", path,
-		said);
-	f = popen(line, "w");
-	ck_assert_ptr_nonnull(f);
-	while (!strstr(text, "qemu-io>")) {
-		usleep(1000);
-		out = fopen(said, "r");
-		if (out && !fgets(text, sizeof(text), out))
-			text[0] = 0;
-		if (out)
-			fclose(out);
-	}
-	return f;
-}
-
 START_TEST (we_respect_qemus_locks) {
 	struct blk_opts o = rig_opts(rig_file("x.img", 65536));
 	FILE *f;
 
-	if (!have("qemu-io")) {
+	if (!rig_has("qemu-io")) {
 		puts("skip we_respect_qemus_locks no qemu-io");
 		return;
 	}
 	o.readonly = true;
-	f = qemu_hold(o.path);
+	f = rig_qemu_hold("-f raw x.img");
 	rig_open_fails(&o, EBUSY, "has it open for writing");
 	o.readonly = false;
 	rig_open_fails(&o, EBUSY, "has it open for writing");

@@ -171,32 +171,6 @@ END_TEST
 
 /* We while QEMU has an image open. */
 
-/*
- * A qemu-io that holds the image until its input ends. It prompts once it
- * has its locks; to try them before would be in its way.
- */
-static FILE *qemu_hold(const char *args)
-{
-	char line[600], text[256] = "";
-	const char *said = rig_path("said");
-	FILE *f, *out;
-
-	rig_file("said", 0);
-	snprintf(line, sizeof(line), "cd %s && qemu-io %s >%s 2>&1; :", rig_dir,
-		args, said);
-	f = popen(line, "w");
-	ck_assert_ptr_nonnull(f);
-	while (!strstr(text, "qemu-io>")) {
-		usleep(1000);
-		out = fopen(said, "r");
-		if (out && !fgets(text, sizeof(text), out))
-			text[0] = 0;
-		if (out)
-			fclose(out);
-	}
-	return f;
-}
-
 static void refused(const char *name, enum blk_format format, bool readonly,
 	const char *has)
 {
@@ -216,7 +190,7 @@ START_TEST (we_keep_off_what_qemu_has_open) {
 	ck_assert_int_eq(qemu("qemu-img create -f qcow2 -b base.qcow2 -F qcow2 "
 			      "top.qcow2"),
 		0);
-	f = qemu_hold("top.qcow2");
+	f = rig_qemu_hold("top.qcow2");
 	refused("top.qcow2", BLK_QCOW2, false, "has it open for writing");
 	refused("top.qcow2", BLK_QCOW2, true, "has it open for writing");
 	refused("base.qcow2", BLK_QCOW2, false, "reads it and wants no writer");
@@ -230,11 +204,11 @@ START_TEST (we_keep_off_what_qemu_has_open) {
 	pclose(f);
 	ck_assert_int_eq(qemu("qemu-img check base.qcow2"), 0); /* whole */
 	blk_close(ours("top.qcow2", BLK_QCOW2, false));
-	f = qemu_hold("-r top.qcow2");
+	f = rig_qemu_hold("-r top.qcow2");
 	refused("top.qcow2", BLK_QCOW2, false, "reads it and wants no writer");
 	blk_close(ours("top.qcow2", BLK_QCOW2, true));
 	pclose(f);
-	f = qemu_hold("-f raw base.qcow2");
+	f = rig_qemu_hold("-f raw base.qcow2");
 	refused("top.qcow2", BLK_QCOW2, false, "its backing file: ");
 	refused("top.qcow2", BLK_QCOW2, true, "has it open for writing");
 	pclose(f);
