@@ -29,7 +29,8 @@ struct qcomp {
  * or encrypted already, and deflate would only take its time to find out. The
  * measure is Pearson's chi-squared of the 256 counts: 255 on average with a
  * deviation of 22.6 for random bytes; repeats within the window raise it, a
- * pattern lowers it.
+ * pattern lowers it. Where less than a third of a cluster is such and the rest
+ * is random it may pass for random: that much is then not saved.
  */
 #define RANDOM_MIN 4096u /* bytes, fewer tell nothing */
 
