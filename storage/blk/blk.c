@@ -92,7 +92,7 @@ static void blk_finish_later(struct blk *b, struct blk_req *r, int err)
 }
 
 /* The errors that storage.h promises. */
-static int blk_map_err(const struct blk_req *r, int err)
+static int blk_map_err(int err)
 {
 	switch (err) {
 	case -EIO:
@@ -106,7 +106,6 @@ static int blk_map_err(const struct blk_req *r, int err)
 #ifdef GUESTDECK_DEBUG
 	assert(err < 0 && err > -4096);
 #endif
-	(void)r;
 	return -EIO;
 }
 
@@ -134,7 +133,7 @@ static void blk_complete(struct blk_req *r, int err)
 
 	assert(b); /* else it was complete before */
 	if (err)
-		err = blk_map_err(r, err);
+		err = blk_map_err(err);
 #ifdef GUESTDECK_DEBUG
 	assert(err || r->op != BLK_STATUS ||
 		(r->extent->len && r->extent->len <= r->len));

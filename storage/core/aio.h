@@ -44,7 +44,6 @@ struct aio_req {
 
 struct aio_ops {
 	void (*submit)(struct aio *a, struct aio_req *q);
-	void (*kick)(struct aio *a); /* ctx_kick(), where there is a queue */
 	/* Nothing is in flight. fd may be closed right after. */
 	void (*free)(struct aio *a);
 };

@@ -78,11 +78,6 @@ static void aio_threads_submit(struct aio *a, struct aio_req *q)
 	pool_submit(t->pool, &q->work);
 }
 
-static void aio_threads_kick(struct aio *a)
-{
-	(void)a; /* the threads have begun already */
-}
-
 static void aio_threads_free(struct aio *a)
 {
 	free(container_of(a, struct aio_threads, aio));
@@ -90,7 +85,6 @@ static void aio_threads_free(struct aio *a)
 
 static const struct aio_ops aio_threads_ops = {
 	.submit = aio_threads_submit,
-	.kick = aio_threads_kick,
 	.free = aio_threads_free,
 };
 

@@ -114,11 +114,6 @@ static void aio_uring_submit(struct aio *aio, struct aio_req *q)
 		ctx_schedule_round(aio->ctx);
 }
 
-static void aio_uring_kick(struct aio *a)
-{
-	ctx_kick(a->ctx);
-}
-
 static void aio_uring_free(struct aio *aio)
 {
 	struct aio_uring *a = aio_uring_of(aio);
@@ -132,7 +127,6 @@ static void aio_uring_free(struct aio *aio)
 
 static const struct aio_ops aio_uring_ops = {
 	.submit = aio_uring_submit,
-	.kick = aio_uring_kick,
 	.free = aio_uring_free,
 };
 

@@ -118,7 +118,8 @@ static void uring_retry(void *arg)
 
 /* Completion. */
 
-bool uring_is_busy(const struct uring *u)
+/* Is something in the kernel that will come back, or waits to go there? */
+static bool uring_is_busy(const struct uring *u)
 {
 	return u && (u->in_kernel || !list_empty(&u->backlog) ||
 			    !list_empty(&u->prepared));

@@ -46,10 +46,7 @@ struct aio_uring {
 
 /* For ctx.c. */
 
-/* Is something in the kernel that will come back, or waits to go there? */
-bool uring_is_busy(const struct uring *u);
-
-/* The same, and uring_wait() is the way to wait for it. */
+/* Will something come from the ring, and is uring_wait() the way to get it? */
 bool uring_can_wait(const struct uring *u);
 
 /* Is there a completion, or a failure, that needs no wait? */

@@ -140,7 +140,7 @@ START_TEST (plugged_requests_go_at_the_last_unplug) {
 	ctx_plug(ctx);
 	for (int i = 0; i < 4; i++) {
 		call_read(a, &c[i]);
-		a->ops->kick(a);
+		ctx_kick(ctx);
 	}
 	ctx_unplug(ctx);
 	ck_assert_uint_eq(ctx->ring->enters, 0);
@@ -439,7 +439,7 @@ START_TEST (ioctls_go_to_a_thread) {
 	for (int i = 0; i < 4; i++) {
 		call_init(a, &c, ops[i % 2]);
 		a->ops->submit(a, &c.q);
-		a->ops->kick(a);
+		ctx_kick(ctx);
 		ck_assert_int_eq(c.calls, 0);
 		while (!c.calls && i > 1)
 			loop_run_once(rig_loop, -1);
