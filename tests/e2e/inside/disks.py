@@ -234,11 +234,11 @@ def images_are_what_the_guest_wrote():
 def limits_hold_and_a_group_shares_them():
     """Four disks written at once: one free, one held to a rate, two held to
     the same rate together. What they got is compared with each other."""
-    rate = ("bps-write = 64K", "throttle-group = ")
+    rate, group = "bps-write = 64K", "throttle-group = both"
     g = Guest("held", linux(mods="blk", more=disks(
-        ("free", disk("free", 8)), ("own", disk("own", 8), rate[0]),
-        ("one", disk("one", 8), *("".join(rate[:1]), rate[1] + "both")),
-        ("two", disk("two", 8), *("".join(rate[:1]), rate[1] + "both")))))
+        ("free", disk("free", 8)), ("own", disk("own", 8), rate),
+        ("one", disk("one", 8), rate, group),
+        ("two", disk("two", 8), rate, group))))
     g.boot()
     g.sh("for d in vda vdb vdc vdd; do dd if=/dev/zero of=/dev/$d bs=32k "
          "oflag=direct 2>/dev/null & p=\"$p $!\"; done; sleep 6; "
@@ -261,7 +261,7 @@ def nbd_server(sock, path):
     if os.path.exists(sock):
         os.unlink(sock)
     p = subprocess.Popen(["nbdkit", "-f", "-U", sock, "--filter=delay",
-                          "file", path, "wdelay=2ms"],
+                          "file", path, "wdelay=25ms"],
                          stdin=subprocess.DEVNULL)
     until("nbdkit to listen", 20, lambda: os.path.exists(sock))
     return p
