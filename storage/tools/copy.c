@@ -72,7 +72,7 @@ static int copy_next_base(struct copy *c, const struct blk_extent *x,
 }
 
 /* Runs begin and end between pieces: what is not alike in all of one is
- * data. */
+ * data. With a mask dst would show nothing in the rest of a piece. */
 static uint64_t copy_align(const struct copy *c, uint64_t n,
 	enum copy_kind *kind)
 {
@@ -87,39 +87,48 @@ static uint64_t copy_align(const struct copy *c, uint64_t n,
 	return tool_min(end, c->size) - c->pos;
 }
 
-/* The next run: what is to be done with [*off, *off + *len). */
-static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
-	enum copy_kind *kind)
+/* What is to be done with the next bytes, at most *n, which becomes how many
+ * of them are meant. */
+static int copy_kind_of(struct copy *c, uint64_t *n, enum copy_kind *kind)
 {
-	uint64_t n = tool_min(c->size - c->pos, COPY_ZERO_MAX);
-	struct blk_extent x, m;
-	int r;
+	struct blk_extent x;
+	int r = copy_status(c, c->src, *n, &x);
 
-	*off = c->pos;
-	r = copy_status(c, c->src, n, &x);
 	if (r)
 		return r;
-	n = x.len;
+	*n = x.len;
 	*kind = x.zero ? COPY_ZERO : COPY_DATA;
 	if ((c->src_flags & BLK_TOP) && !x.present)
 		*kind = COPY_SKIP;
-	if (c->mask && *kind != COPY_SKIP) {
-		r = blk_status(c->mask, BLK_TOP, c->pos, n, &m);
-		if (r)
-			return r;
-		n = tool_min(n, m.len);
-		if (m.present)
-			*kind = COPY_SKIP;
-	}
 	if (c->base && *kind != COPY_SKIP) {
-		r = copy_next_base(c, &x, &n, kind);
+		r = copy_next_base(c, &x, n, kind);
 		if (r)
 			return r;
 	}
 	if (*kind == COPY_ZERO && c->no_sparse)
 		*kind = COPY_DATA;
-	if (!c->mask && !(c->src_flags & BLK_TOP))
-		n = copy_align(c, n, kind);
+	if (!(c->src_flags & BLK_TOP))
+		*n = copy_align(c, *n, kind);
+	return 0;
+}
+
+/* The next run: what is to be done with [*off, *off + *len). */
+static int copy_next(struct copy *c, uint64_t *off, uint64_t *len,
+	enum copy_kind *kind)
+{
+	uint64_t n = tool_min(c->size - c->pos, COPY_ZERO_MAX);
+	struct blk_extent m = { .len = n };
+	int r = 0;
+
+	*off = c->pos;
+	*kind = COPY_SKIP;
+	if (c->mask)
+		r = blk_status(c->mask, BLK_TOP, c->pos, n, &m);
+	n = m.len;
+	if (!r && !m.present)
+		r = copy_kind_of(c, &n, kind);
+	if (r)
+		return r;
 	if (*kind == COPY_DATA)
 		n = tool_min(n, c->chunk - (c->pos & (c->chunk - 1)));
 	*len = n;
@@ -317,7 +326,8 @@ int copy_into(struct copy *c, const char *path, struct err *e)
 	int r;
 
 	blk_info(c->dst, &info);
-	c->piece = info.cluster_size ? info.cluster_size : COPY_ALIGN;
+	/* what dst has or has not by itself, be it of a cluster */
+	c->piece = info.cluster_size ? info.discard_align : COPY_ALIGN;
 	c->chunk = c->piece > COPY_INTO_CHUNK ? c->piece : COPY_INTO_CHUNK;
 	c->parallel = COPY_INTO_PARALLEL;
 	c->t->total = c->size;

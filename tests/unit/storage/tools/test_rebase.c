@@ -72,6 +72,63 @@ START_TEST (rebase_keeps_what_is_read) {
 }
 END_TEST
 
+/* An image over another, both by name, as o (with backing_fmt) has it. */
+static const char *make_over(const char *name, const char *o)
+{
+	struct img_create c = { .path = img_path(name),
+		.format = BLK_QCOW2,
+		.force = true };
+	struct err e = ERR_NONE;
+
+	ck_assert_int_eq(img_options_parse(&c.options, BLK_QCOW2, o, &e), 0);
+	ck_assert_msg(!img_create(&c, NULL, &e), "%s", e.msg);
+	return c.path;
+}
+
+/* Chains that have a layer in common differ in less than a cluster. */
+START_TEST (rebase_keeps_what_is_read_within_clusters) {
+	static const char *const tops[] = { "", "cluster_size=512,",
+		"extended_l2=on,cluster_size=64k,", "compat=0.10,",
+		"cluster_size=1M," };
+	static const struct {
+		const char *file, *format;
+	} news[] = { { "base.raw", "raw" }, { "other.qcow2", "qcow2" },
+		{ "", "" } };
+	const char *mid, *top, *was;
+	struct err e = ERR_NONE;
+	char o[200];
+
+	img_raw("base.raw", 1);
+	for (size_t i = 0; i < 15; i++) {
+		snprintf(o, sizeof(o),
+			"%sbacking_file=mid.qcow2,backing_fmt=qcow2",
+			tops[i % 5]);
+		mid = make_over("mid.qcow2",
+			"cluster_size=4k,backing_file=base.raw,"
+			"backing_fmt=raw");
+		img_put(mid, 8192, 4096, 0x61);
+		img_put(mid, (1 << 20) + 50 * 1024, 8192, 0x62);
+		img_zero(mid, 32768, 4096);
+		img_put(make_over("other.qcow2",
+				"cluster_size=512,backing_file=base.raw,"
+				"backing_fmt=raw"),
+			61440 + 512, 1024, 0x63);
+		top = make_over("top.qcow2", o);
+		img_put(top, (1 << 20) + 66 * 1024, 512, 0x64);
+		img_put(top, 40960, 1024, 0x65);
+		was = keep(top, "was.raw");
+		ck_assert_msg(!img_rebase(&(struct img_ref){ .path = top,
+						  .format = BLK_QCOW2 },
+				      news[i / 5].file, news[i / 5].format,
+				      false, NULL, &e),
+			"%s", e.msg);
+		ck_assert_msg(img_same(top, was), "%zu: %s %s", i, o,
+			news[i / 5].file);
+		img_sound(top);
+	}
+}
+END_TEST
+
 START_TEST (rebase_past_a_layer_copies_only_what_that_had) {
 	const char *mid = make_top(), *top, *was;
 	struct img_ref ref;
@@ -311,6 +368,7 @@ START_TEST (a_protocol_that_is_recorded_as_format_means_raw) {
 END_TEST
 
 RIG_SUITE("tools/rebase", rebase_keeps_what_is_read,
+	rebase_keeps_what_is_read_within_clusters,
 	rebase_past_a_layer_copies_only_what_that_had,
 	rebase_by_name_only_looks_at_nothing, rebase_says_what_it_misses,
 	a_guessed_backing_file_may_name_no_other,
