@@ -20,6 +20,9 @@
 
 #define QCOW_ALIGN     4096u       /* of memory, for O_DIRECT */
 #define QCOW_ZERO_MOST (128 * KiB) /* more zeros are no data */
+/* What fills up at the same time: up to two clusters each, and a guest asks
+ * for as many as it likes. */
+#define QCOW_FILLS (32 * MiB)
 
 /* Some clusters in a row, here and in the image. */
 struct qpiece {
@@ -277,6 +280,13 @@ static int qcow_write_apart(struct qpiece *p, const struct qbytes *b,
 	return r;
 }
 
+/* Is more than zeros to fill up? */
+static bool qcow_reads(const struct qpiece *p)
+{
+	return (p->from < p->offset && !p->zero_head) ||
+	       (p->end < p->to && !p->zero_tail);
+}
+
 static int qcow_data(struct qpiece *p, const struct qbytes *b)
 {
 	void *head = NULL, *tail = NULL;
@@ -339,6 +349,7 @@ int64_t qcow_write(struct qcow2 *q, uint64_t offset, const struct qbytes *b,
 	uint64_t most = qwrite_slice_end(q, offset) - offset;
 	struct qpiece p = { .q = q, .offset = offset };
 	struct qmap m;
+	bool reads;
 	int r;
 
 	if (len > most)
@@ -356,7 +367,13 @@ int64_t qcow_write(struct qcow2 *q, uint64_t offset, const struct qbytes *b,
 	fiber_lock_drop(&q->meta);
 	if (r)
 		return r;
+	reads = qcow_reads(&p);
+	if (reads)
+		fiber_room_enter(&q->fills,
+			QCOW_FILLS >> (q->cluster_bits + 1));
 	r = qcow_data(&p, b);
+	if (reads)
+		fiber_room_leave(&q->fills);
 	fiber_lock_take(&q->meta);
 	if (!r && q->corrupt)
 		r = -EIO;

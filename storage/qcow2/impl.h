@@ -196,6 +196,7 @@ struct qcow2 {
 	bool marking;              /* a fiber writes the corrupt bit */
 	struct fiber_queue marked; /* waits for that */
 	struct list inflight;      /* struct qinflight */
+	struct fiber_room fills;   /* cow.c */
 
 	/* map.c */
 	uint64_t *l1;      /* host order, h.l1_entries */

@@ -44,6 +44,7 @@ static void init_lists(struct qcow2 *q)
 {
 	fiber_lock_init(&q->meta);
 	fiber_queue_init(&q->marked);
+	fiber_room_init(&q->fills);
 	list_init(&q->inflight);
 	list_init(&q->pending);
 	list_init(&q->new_blocks);

@@ -334,6 +334,36 @@ START_TEST (new_clusters_are_written_side_by_side) {
 }
 END_TEST
 
+START_TEST (few_large_clusters_are_filled_up_at_once) {
+	static uint8_t buf[24][512];
+	struct qcow2_create o,
+		large = { .size = 64 * MiB, .cluster_size = 2 * MiB };
+	struct node *backing = backing_of(&large, &o, 64 * MiB);
+	struct inner_req r[24];
+	struct inner in;
+	uint64_t was;
+
+	inner_begin(&in, &o, NULL, backing);
+	ck_assert_int_eq(inner_write(&in, 60 * MiB, 512, 1), 0);
+	memnode_set_async(backing, true);
+	was = memnode_count(backing, BLK_READ);
+	for (unsigned i = 0; i < 24; i++) {
+		qt_fill(buf[i], 512, i);
+		inner_submit(&in, &r[i], BLK_WRITE, 0, i * 2 * MiB + 4096,
+			buf[i], 512);
+	}
+	ck_assert_uint_eq(memnode_count(backing, BLK_READ) - was, 8);
+	for (unsigned i = 0; i < 24; i++)
+		ck_assert_int_eq(inner_wait(&r[i]), 0);
+	for (unsigned i = 0; i < 24; i++) {
+		ck_assert(inner_is(&in, i * 2 * MiB + 4096, 512, i));
+		ck_assert(is_backing(&in, i * 2 * MiB, 4096));
+		ck_assert(is_backing(&in, i * 2 * MiB + 4608, 2 * MiB - 4608));
+	}
+	inner_end(&in);
+}
+END_TEST
+
 /* --- FUA --- */
 
 START_TEST (fua_makes_the_map_durable) {
@@ -584,7 +614,8 @@ QT_SUITE("qcow2-write", what_is_there_is_written_in_one_request,
 	zero_clusters_that_kept_their_place_are_filled_up,
 	a_request_of_many_pieces_is_filled_up_too,
 	writes_to_one_new_cluster_wait_for_each_other,
-	new_clusters_are_written_side_by_side, fua_makes_the_map_durable,
+	new_clusters_are_written_side_by_side,
+	few_large_clusters_are_filled_up_at_once, fua_makes_the_map_durable,
 	clusters_are_compressed_side_by_side,
 	what_is_no_whole_cluster_is_not_compressed,
 	a_cluster_with_data_can_be_compressed_over,
