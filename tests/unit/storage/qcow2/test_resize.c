@@ -80,7 +80,7 @@ static void put(struct node *n, uint64_t at, uint64_t len, unsigned seed)
 
 static bool has(struct node *n, uint64_t at, uint64_t len, unsigned seed)
 {
-	uint8_t *buf = malloc(len);
+	uint8_t *buf = malloc(len + 1);
 	bool ok;
 
 	ck_assert_ptr_nonnull(buf);
