@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -491,6 +492,44 @@ START_TEST (qemu_nbd_may_be_killed_as_well) {
 }
 END_TEST
 
+/* All that is below a guest's disk: a chain of two servers. */
+START_TEST (a_disk_gives_up_all_its_layers) {
+	const char *const names[2] = { "base", "mid" };
+	struct nbdrig_server s[2] = { 0 };
+	uint8_t buf[4096] = { 0 };
+	struct err e = ERR_NONE;
+	struct img_create c = { .format = BLK_QCOW2, .unsafe = true };
+	struct blk_opts o = { .format = BLK_QCOW2 };
+	struct rig_req q[2];
+	struct blk *b;
+
+	NBDRIG_NEEDS("nbdkit");
+	rig_file("base", SIZE);
+	for (int i = 0; i < 2; i++)
+		nbdrig_listen(&s[i]);
+	c.path = rig_path("mid");
+	c.options.size = SIZE;
+	c.options.has_size = true;
+	strcpy(c.options.backing_format, "raw");
+	strcpy(c.options.backing_file, nbdrig_uri(&s[0], ""));
+	ck_assert_msg(!img_create(&c, NULL, &e), "%s", e.msg);
+	for (int i = 0; i < 2; i++)
+		nbdrig_start(&s[i], "nbdkit -f file %s", rig_path(names[i]));
+	o.path = nbdrig_uri(&s[1], "");
+	b = rig_open(&o);
+	for (int i = 0; i < 2; i++)
+		nbdrig_end(&s[i]);
+	rig_init_req(&q[0], BLK_READ, 0, buf, 4096); /* of the base */
+	rig_init_req(&q[1], BLK_WRITE, MiB, buf, 4096);
+	for (int i = 0; i < 2; i++)
+		rig_submit(b, &q[i]);
+	blk_give_up(b);
+	for (int i = 0; i < 2; i++) /* or a minute later: the test's end */
+		ck_assert_int_eq(rig_wait(&q[i]), -EIO);
+	blk_close(b); /* its error is its own */
+}
+END_TEST
+
 RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	idle_disk_connects_again_by_itself,
 	kill_9_in_the_midst_of_writes_loses_none,
@@ -498,6 +537,7 @@ RIG_SUITE("nbd_again", requests_wait_for_the_server_to_come_back,
 	who_gives_up_waits_no_more, who_gives_up_waits_for_no_silent_server,
 	silence_counts_from_when_something_was_asked,
 	who_gives_up_goes_on_over_other_connections,
+	a_disk_gives_up_all_its_layers,
 	another_size_fails_all_until_the_old_one_is_back,
 	export_that_became_read_only_fails_all,
 	server_that_can_less_than_before_fails_all,
