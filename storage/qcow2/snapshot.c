@@ -202,47 +202,47 @@ static int create(struct qcow2 *q, const char *name, struct err *e)
 
 /* --- verbs ---------------------------------------------------------------- */
 
-int qcow2_snapshot_create(struct node *n, const char *name, struct err *e)
+static int revert(struct qcow2 *q, const char *name, struct err *e)
+{
+	uint32_t at = 0;
+	int r = qsnap_find(q, name, &at, e);
+
+	return r ? r : qsnap_revert_to(q, &q->snaps[at], e);
+}
+
+static int drop(struct qcow2 *q, const char *name, struct err *e)
+{
+	uint32_t at = 0;
+	int r = qsnap_find(q, name, &at, e);
+
+	return r ? r : qsnap_delete_at(q, at, e);
+}
+
+static int change(struct node *n, const char *name, struct err *e,
+	int (*fn)(struct qcow2 *q, const char *name, struct err *e))
 {
 	struct qcow2 *q = qcow2_of(n);
 	int r;
 
 	fiber_lock_take(&q->meta);
-	r = create(q, name, e);
+	r = fn(q, name, e);
 	if (!r)
 		qchange_finish(q);
 	fiber_lock_drop(&q->meta);
 	return r;
+}
+
+int qcow2_snapshot_create(struct node *n, const char *name, struct err *e)
+{
+	return change(n, name, e, create);
 }
 
 int qcow2_snapshot_revert(struct node *n, const char *name, struct err *e)
 {
-	struct qcow2 *q = qcow2_of(n);
-	uint32_t at = 0;
-	int r;
-
-	fiber_lock_take(&q->meta);
-	r = qsnap_find(q, name, &at, e);
-	if (!r)
-		r = qsnap_revert_to(q, &q->snaps[at], e);
-	if (!r)
-		qchange_finish(q);
-	fiber_lock_drop(&q->meta);
-	return r;
+	return change(n, name, e, revert);
 }
 
 int qcow2_snapshot_delete(struct node *n, const char *name, struct err *e)
 {
-	struct qcow2 *q = qcow2_of(n);
-	uint32_t at = 0;
-	int r;
-
-	fiber_lock_take(&q->meta);
-	r = qsnap_find(q, name, &at, e);
-	if (!r)
-		r = qsnap_delete_at(q, at, e);
-	if (!r)
-		qchange_finish(q);
-	fiber_lock_drop(&q->meta);
-	return r;
+	return change(n, name, e, drop);
 }
