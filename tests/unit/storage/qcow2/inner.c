@@ -46,6 +46,22 @@ void inner_begin(struct inner *in, const struct qcow2_create *o,
 	inner_open(in);
 }
 
+struct node *inner_backing(const struct qcow2_create *from,
+	struct qcow2_create *o, uint64_t len)
+{
+	struct node *n = qt_mem();
+	uint8_t *buf = malloc(len);
+
+	ck_assert_ptr_nonnull(buf);
+	qt_fill(buf, len, 77);
+	ck_assert_int_eq(qt_io(n, BLK_WRITE, 0, 0, buf, len), 0);
+	free(buf);
+	*o = *from;
+	o->backing_file = "backing.raw";
+	o->backing_format = "raw";
+	return n;
+}
+
 void inner_end(struct inner *in)
 {
 	ck_assert_int_eq(qt_close(in->n), 0);

@@ -19,6 +19,10 @@ struct inner {
 void inner_begin(struct inner *in, const struct qcow2_create *o,
 	struct node *data, struct node *backing);
 void inner_open(struct inner *in);
+/* A backing file of len bytes that are not zero, and in *o the options from
+ * with its name. */
+struct node *inner_backing(const struct qcow2_create *from,
+	struct qcow2_create *o, uint64_t len);
 /* Close, which must work, and what qemu-img finds: nothing. */
 void inner_end(struct inner *in);
 /* Close, which may fail, and open again. */

@@ -32,22 +32,6 @@ static int count_writes(void *arg, const struct blk_req *r)
 	return 0;
 }
 
-static struct node *backing_of(const struct qcow2_create *from,
-	struct qcow2_create *o, uint64_t len)
-{
-	struct node *n = qt_mem();
-	uint8_t *buf = malloc(len);
-
-	ck_assert_ptr_nonnull(buf);
-	qt_fill(buf, len, 77);
-	ck_assert_int_eq(qt_io(n, BLK_WRITE, 0, 0, buf, len), 0);
-	free(buf);
-	*o = *from;
-	o->backing_file = "backing.raw";
-	o->backing_format = "raw";
-	return n;
-}
-
 /* Bytes [off, off + len) of the backing file are seen. */
 static bool is_backing(struct inner *in, uint64_t off, uint64_t len)
 {
@@ -125,7 +109,7 @@ END_TEST
 START_TEST (what_backs_it_fills_up) {
 	struct tally t = { 0 };
 	struct qcow2_create o;
-	struct node *backing = backing_of(&usual, &o, MiB + 512);
+	struct node *backing = inner_backing(&usual, &o, MiB + 512);
 	struct inner in;
 
 	inner_begin(&in, &o, NULL, backing);
@@ -147,7 +131,7 @@ END_TEST
 START_TEST (subclusters_fill_up_only_to_their_borders) {
 	struct tally t = { 0 };
 	struct qcow2_create o;
-	struct node *backing = backing_of(&wide, &o, MiB);
+	struct node *backing = inner_backing(&wide, &o, MiB);
 	struct inner in;
 
 	inner_begin(&in, &o, NULL, backing);
@@ -255,7 +239,7 @@ END_TEST
 START_TEST (a_request_of_many_pieces_is_filled_up_too) {
 	static struct iovec iov[BLK_MAX_IOV];
 	struct qcow2_create o;
-	struct node *backing = backing_of(&usual, &o, 2 * MiB);
+	struct node *backing = inner_backing(&usual, &o, 2 * MiB);
 	uint64_t len = BLK_MAX_IOV * UINT64_C(512);
 	struct inner_req r;
 	struct inner in;
@@ -338,7 +322,7 @@ START_TEST (few_large_clusters_are_filled_up_at_once) {
 	static uint8_t buf[24][512];
 	struct qcow2_create o,
 		large = { .size = 64 * MiB, .cluster_size = 2 * MiB };
-	struct node *backing = backing_of(&large, &o, 64 * MiB);
+	struct node *backing = inner_backing(&large, &o, 64 * MiB);
 	struct inner_req r[24];
 	struct inner in;
 	uint64_t was;
@@ -516,7 +500,7 @@ END_TEST
 
 START_TEST (a_failed_read_of_what_fills_up_fails_the_write) {
 	struct qcow2_create o;
-	struct node *backing = backing_of(&usual, &o, MiB);
+	struct node *backing = inner_backing(&usual, &o, MiB);
 	struct inner in;
 
 	inner_begin(&in, &o, NULL, backing);

@@ -16,22 +16,6 @@ static const struct qcow2_create old = { .size = 64 * MiB + 512, .version = 2 };
 static const struct qcow2_create wide = { .size = 64 * MiB + 512,
 	.extended_l2 = true };
 
-static struct node *backing_of(const struct qcow2_create *from,
-	struct qcow2_create *o)
-{
-	struct node *n = qt_mem();
-	uint8_t *buf = malloc(MiB);
-
-	ck_assert_ptr_nonnull(buf);
-	qt_fill(buf, MiB, 77);
-	ck_assert_int_eq(qt_io(n, BLK_WRITE, 0, 0, buf, MiB), 0);
-	free(buf);
-	*o = *from;
-	o->backing_file = "backing.raw";
-	o->backing_format = "raw";
-	return n;
-}
-
 static int zero(struct inner *in, unsigned flags, uint64_t off, uint64_t len)
 {
 	return qt_io(in->n, BLK_WRITE_ZEROES, flags, off, NULL, len);
@@ -129,7 +113,7 @@ END_TEST
 
 START_TEST (subclusters_become_zero_alone) {
 	struct qcow2_create o;
-	struct node *backing = backing_of(&wide, &o);
+	struct node *backing = inner_backing(&wide, &o, MiB);
 	struct inner in;
 
 	inner_begin(&in, &o, NULL, backing);
@@ -154,7 +138,7 @@ END_TEST
 
 START_TEST (version_2_has_holes_or_written_zeros) {
 	struct qcow2_create o;
-	struct node *backing = backing_of(&old, &o);
+	struct node *backing = inner_backing(&old, &o, MiB);
 	struct inner in;
 
 	inner_begin(&in, &old, NULL, NULL);
@@ -224,7 +208,7 @@ START_TEST (a_discard_never_shows_what_backs_it) {
 
 	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++) {
 		struct qcow2_create o;
-		struct node *backing = backing_of(kinds[k], &o);
+		struct node *backing = inner_backing(kinds[k], &o, MiB);
 		struct inner in;
 
 		inner_begin(&in, &o, NULL, backing);
@@ -303,7 +287,7 @@ END_TEST
 
 START_TEST (a_failed_table_leaves_what_was) {
 	struct qcow2_create o;
-	struct node *backing = backing_of(&usual, &o);
+	struct node *backing = inner_backing(&usual, &o, MiB);
 	struct inner in;
 
 	inner_begin(&in, &o, NULL, backing);
