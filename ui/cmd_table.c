@@ -508,6 +508,9 @@ static const struct cmd_verb verbs[] = {
 		.min = 1,
 		.max = 1,
 		.opts = opts_disk_commit,
+		.more = "What else stands on that backing file (other "
+			"clones, snapshots in FILE) reads\n"
+			"something else then.",
 		.exec = cmd_disk,
 		.client = client_disk,
 		.disk = disk_commit },
