@@ -93,6 +93,23 @@ static int conf_check_bursts(const struct conf_disk *d,
 	return r;
 }
 
+/* A link that is meant to be encrypted is not made in the clear. */
+static int conf_check_tls(const struct conf_disk *d, const struct conf_lines *l,
+	struct err *e)
+{
+	const char *plain = !strncmp(d->path, "nbd://", 6) ? "nbd://"
+			    : !strncmp(d->path, "nbd+unix://", 11)
+				    ? "nbd+unix://"
+				    : NULL;
+
+	if (!d->tls[0] || !plain)
+		return 0;
+	return conf_wrong(l, "disk", "tls", e,
+		"tls does nothing for %s, which is not encrypted: write "
+		"nbds%s or remove tls",
+		plain, plain + 3);
+}
+
 int conf_check_disk(struct conf *c, unsigned i, const struct conf_lines *l,
 	struct err *e)
 {
@@ -117,6 +134,8 @@ int conf_check_disk(struct conf *c, unsigned i, const struct conf_lines *l,
 				d->boot, c->disks[j].name);
 	if (d->cdrom)
 		d->readonly = true;
+	if (conf_check_tls(d, l, e))
+		return -EINVAL;
 	return conf_check_bursts(d, l, e);
 }
 

@@ -87,12 +87,12 @@ END_TEST
 START_TEST (disks_have_cache_and_limits) {
 	const struct conf_disk *d = c.disks;
 
-	parse("[disk a]\npath = nbd+unix:///x?socket=/run/s\ncache = none\n"
+	parse("[disk a]\npath = nbds+unix:///x?socket=/run/s\ncache = none\n"
 	      "aio = threads\ndiscard = no\ndetect-zeroes = unmap\n"
 	      "iops = 100\niops-burst = 500\nbps-write = 10M\n"
 	      "burst-length = 30\nthrottle-group = lab\ntls = keys\n"
 	      "[disk b]\npath = b");
-	ck_assert_str_eq(d[0].path, "nbd+unix:///x?socket=/run/s");
+	ck_assert_str_eq(d[0].path, "nbds+unix:///x?socket=/run/s");
 	ck_assert_int_eq(d[0].cache, CONF_CACHE_NONE);
 	ck_assert_int_eq(d[0].aio, CONF_AIO_THREADS);
 	ck_assert(!d[0].discard);

@@ -226,6 +226,11 @@ START_TEST (settings_that_contradict_are_refused) {
 	refuse("[disk a]\npath=x\ncdrom=yes",
 		"web.ini:3: cdrom = yes is not possible on virtio: set bus");
 	refuse("[disk a]\npath=x\nbus=sata\nqueues=2", "remove queues");
+	refuse("[disk a]\npath=nbd://h/x\ntls=keys",
+		"web.ini:3: tls does nothing for nbd://, which is not "
+		"encrypted: write nbds:// or remove tls");
+	refuse("[disk a]\ntls=keys\npath=nbd+unix:///x?socket=/s",
+		"web.ini:2: tls does nothing for nbd+unix://");
 	refuse("[disk a]\npath=x\niops-burst=9",
 		"web.ini:3: iops-burst needs a rate to go beyond: set iops");
 	refuse("[disk a]\npath=x\nbps=1M\nbps-read=2M\nbps-read-burst=2M\n",
