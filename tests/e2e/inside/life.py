@@ -33,7 +33,7 @@ def reboots_ten_times_by_itself():
                                more="[disk d]\npath = %s\n" %
                                disk("count", 1)))
     g.start()
-    g.wait_serial("GD-BOOT 10", 3 * BOOT_S)
+    g.wait_serial("GD-BOOT 10", 250)
     g.wait_serial("GD-READY", 20)
     i = g.info()
     check(i["state"] == "running", "state is %s", i["state"])
