@@ -80,8 +80,9 @@ struct img_create {
 	const char *path;
 	enum blk_format format; /* raw or qcow2 */
 	struct img_options options;
-	bool unsafe; /* -u: do not open the backing file */
-	bool force;  /* take the place of a file that is there */
+	const char *tls_dir; /* as in struct blk_opts */
+	bool unsafe;         /* -u: do not open the backing file */
+	bool force;          /* take the place of a file that is there */
 };
 
 /* Without a size: that of the backing file. A backing file needs its format

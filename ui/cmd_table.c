@@ -67,6 +67,12 @@ static const struct cmd_opt opts_server[] = {
 			"of the image (found out); raw, qcow2 ...",            \
 			.brief = "-f"                                          \
 	}
+#define OPT_TLS                                                                \
+	{                                                                      \
+		"--tls", "FOLDER",                                             \
+			"for nbds://: ca-cert.pem, client-cert.pem ...",       \
+			.brief = NULL                                          \
+	}
 #define OPT_PROGRESS                                                           \
 	{                                                                      \
 		"--progress", NULL, "no need: a terminal gets it anyway",      \
@@ -100,6 +106,7 @@ static const struct cmd_opt opts_disk_create[] = {
 	{ "--unsafe", NULL, "do not look at the backing file", .brief = "-u" },
 	OPT_FORCE,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -108,6 +115,7 @@ static const struct cmd_opt opts_disk_create[] = {
 static const struct cmd_opt opts_disk_info[] = {
 	OPT_F,
 	{ "--backing-chain", NULL, "all that backs it too", .brief = NULL },
+	OPT_TLS,
 	OPT_JSON,
 	{ "--output", "FORM", "human or json", .brief = NULL },
 	OPT_U,
@@ -119,6 +127,7 @@ static const struct cmd_opt opts_disk_check[] = {
 	{ "--repair", "WHAT", "leaks, or all", .brief = "-r" },
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	{ "--output", "FORM", "human or json", .brief = NULL },
 	OPT_U,
@@ -151,6 +160,7 @@ static const struct cmd_opt opts_disk_convert[] = {
 	OPT_FORCE,
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -164,6 +174,7 @@ static const struct cmd_opt opts_disk_resize[] = {
 		.brief = NULL },
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -172,6 +183,7 @@ static const struct cmd_opt opts_disk_resize[] = {
 static const struct cmd_opt opts_disk_one[] = {
 	OPT_F,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -181,6 +193,7 @@ static const struct cmd_opt opts_disk_clone[] = {
 	OPT_F,
 	OPT_FORCE,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -195,6 +208,7 @@ static const struct cmd_opt opts_disk_rebase[] = {
 		.brief = "-u" },
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -210,6 +224,7 @@ static const struct cmd_opt opts_disk_commit[] = {
 		.brief = "-d" },
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -222,6 +237,7 @@ static const struct cmd_opt opts_disk_compare[] = {
 		.brief = "-s" },
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },
@@ -231,6 +247,7 @@ static const struct cmd_opt opts_disk_map[] = {
 	OPT_F,
 	{ "--start-offset", "BYTES", "begin there", .brief = "-s" },
 	{ "--max-length", "BYTES", "of so many", .brief = "-l" },
+	OPT_TLS,
 	OPT_JSON,
 	{ "--output", "FORM", "human or json", .brief = NULL },
 	OPT_U,
@@ -257,6 +274,7 @@ static const struct cmd_opt opts_disk_bench[] = {
 	{ "--aio", "AIO", "io_uring or threads", .brief = "-i" },
 	OPT_PROGRESS,
 	OPT_QUIET,
+	OPT_TLS,
 	OPT_JSON,
 	OPT_U,
 	{ 0 },

@@ -117,7 +117,7 @@ static void complete_value(struct complete *c, const struct cmd_opt *o,
 		{ "AIO", { "io_uring", "threads" } },
 	};
 
-	if (!strcmp(o->arg, "FILE"))
+	if (!strcmp(o->arg, "FILE") || !strcmp(o->arg, "FOLDER"))
 		c->file = true;
 	for (size_t i = 0; i < ARRAY_LEN(values); i++)
 		for (size_t k = 0; !strcmp(o->arg, values[i].arg) && k < 6; k++)

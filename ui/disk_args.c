@@ -115,7 +115,9 @@ int disk_ref(const struct cmd_args *a, struct disk_io *io, int n,
 			"read rightly: stop the guest, or take a snapshot",
 			a->verb->name);
 	out->path = disk_path(io, a->operand[n]);
-	if (!out->path)
+	if (cmd_opt(a, "--tls"))
+		out->tls_dir = disk_path(io, cmd_opt(a, "--tls"));
+	if (!out->path || (cmd_opt(a, "--tls") && !out->tls_dir))
 		return disk_wrong(io, "out of memory");
 	return disk_opt_format(a, io, fopt, &out->format);
 }

@@ -69,6 +69,7 @@ int disk_create(const struct cmd_args *a, struct disk_io *io)
 	if (r)
 		return r;
 	c.path = ref.path;
+	c.tls_dir = ref.tls_dir;
 	c.format = ref.format == BLK_AUTO ? BLK_RAW : ref.format;
 	r = disk_opt_options(a, io, c.format, &c.options);
 	if (!r)

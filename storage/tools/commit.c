@@ -13,6 +13,7 @@ struct commit {
 	struct img_info chain;
 	unsigned base; /* index of it */
 	struct blk *dst;
+	const char *tls_dir;
 };
 
 static int commit_find(struct commit *m, const struct img_ref *ref,
@@ -51,7 +52,7 @@ static int commit_ref(const struct commit *m, unsigned i, struct img_ref *ref,
 {
 	const struct img_layer *l = &m->chain.layers[i];
 
-	*ref = (struct img_ref){ .path = l->path };
+	*ref = (struct img_ref){ .path = l->path, .tls_dir = m->tls_dir };
 	if (!i)
 		return img_format_parse(l->format, &ref->format, e);
 	return chain_format(l[-1].path, l[-1].backing_file,
@@ -146,7 +147,7 @@ static int commit_layer(struct tool *t, struct commit *m, unsigned i,
 int img_commit(const struct img_ref *r, const char *base, bool keep,
 	struct img_job *j, struct err *e)
 {
-	struct commit m = { 0 };
+	struct commit m = { .tls_dir = r->tls_dir };
 	struct img_ref ref;
 	struct tool t;
 	int err = commit_find(&m, r, base, e);

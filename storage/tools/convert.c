@@ -61,7 +61,10 @@ static int convert_check(const struct img_convert *o, struct err *e)
 static int convert_open_src(struct tool *t, struct convert *v, struct err *e)
 {
 	const struct img_convert *o = v->o;
-	struct img_ref base = { .path = v->base_path };
+	struct img_ref base = {
+		.path = v->base_path,
+		.tls_dir = o->src.tls_dir,
+	};
 	int r = tool_open(t, &o->src, 0, &v->src, e);
 
 	if (r || !*o->options.backing_file)

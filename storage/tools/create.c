@@ -24,7 +24,7 @@ struct backing {
 static int backing_open(struct backing *k, const struct img_create *o,
 	struct img_job *j, struct err *e)
 {
-	struct img_ref ref = { .path = k->path };
+	struct img_ref ref = { .path = k->path, .tls_dir = o->tls_dir };
 	int r = img_format_parse(o->options.backing_format, &ref.format, e);
 
 	if (!r)
@@ -88,6 +88,7 @@ int img_create(const struct img_create *o, struct img_job *j, struct err *e)
 		.format = o->format,
 		.o = &o->options,
 		.force = o->force,
+		.tls_dir = o->tls_dir,
 	};
 	struct backing k = { 0 };
 	int r = create_check(o, e);
@@ -140,6 +141,7 @@ int img_clone(const struct img_ref *src, const char *dst, bool force,
 		.format = BLK_QCOW2,
 		.unsafe = true,
 		.force = force,
+		.tls_dir = src->tls_dir,
 	};
 	struct blk_info info;
 	struct blk *b = NULL;

@@ -170,7 +170,11 @@ int tool_fill(struct fill *f)
 
 static int make_full(struct tool *t, const struct make *m, struct err *e)
 {
-	const struct img_ref ref = { .path = m->path, .format = m->format };
+	const struct img_ref ref = {
+		.path = m->path,
+		.format = m->format,
+		.tls_dir = m->tls_dir,
+	};
 	struct fill f = { .t = t, .to = m->size };
 	struct blk *b = NULL;
 	int r;

@@ -63,7 +63,7 @@ static int rebase_open_old(struct tool *t, struct rebase *b,
 {
 	const char *format;
 	const char *name = qcow2_backing_file(blk_node(b->top), &format);
-	struct img_ref old = { .path = b->old_path };
+	struct img_ref old = { .path = b->old_path, .tls_dir = ref->tls_dir };
 	int r;
 
 	if (!name)
@@ -109,11 +109,13 @@ static int rebase_find_new(struct rebase *b, const struct img_ref *ref,
 
 /* A format that is found out is trusted as far as blk_open() does, which
  * refuses one that names other files, and no further. */
-static int rebase_open_new(struct tool *t, struct rebase *b, struct err *e)
+static int rebase_open_new(struct tool *t, struct rebase *b,
+	const struct img_ref *ref, struct err *e)
 {
 	const struct img_ref new = {
 		.path = b->new_path,
 		.format = b->new_format,
+		.tls_dir = ref->tls_dir,
 	};
 	struct blk_info info;
 	int r = tool_open(t, &new, 0, &b->new, e);
@@ -138,7 +140,7 @@ static int rebase_open(struct tool *t, struct rebase *b,
 		return r;
 	qcow2_keep_zeroes(blk_node(b->top));
 	r = rebase_open_old(t, b, ref, e);
-	return r || !*backing ? r : rebase_open_new(t, b, e);
+	return r || !*backing ? r : rebase_open_new(t, b, ref, e);
 }
 
 /* Nothing backs it now, or nothing shall: zeros stand for that. */

@@ -543,6 +543,48 @@ convert_to_and_from_nbd() {
 	return $r
 }
 
+certificates() { # FOLDER: of an authority of its own, for a server on localhost
+	mkdir -p "$1"
+	printf 'cn = Test authority\nca\ncert_signing_key\n' >ca.info
+	printf 'cn = server\ndns_name = localhost\ntls_www_server\nsigning_key\n' >server.info
+	for k in ca server; do
+		certtool --generate-privkey --key-type=ecdsa --outfile "$1/$k-key.pem"
+	done
+	certtool --generate-self-signed --load-privkey "$1/ca-key.pem" \
+		--template ca.info --outfile "$1/ca-cert.pem"
+	certtool --generate-certificate --load-privkey "$1/server-key.pem" \
+		--load-ca-privkey "$1/ca-key.pem" --load-ca-certificate "$1/ca-cert.pem" \
+		--template server.info --outfile "$1/server-cert.pem"
+}
+
+nbds_by_the_keys_of_a_folder() {
+	command -v nbdkit >/dev/null && command -v certtool >/dev/null ||
+		{ echo "skip: no nbdkit or certtool"; return 77; }
+	certificates pki >certs.log 2>&1 || { tail -n 2 certs.log; return 1; }
+	local port pid uri r
+	port=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+	nbdkit -f -i 127.0.0.1 -p "$port" -P nbdkit.pid --tls=require \
+		--tls-certificates="$PWD/pki" memory 16M 2>nbdkit.log &
+	pid=$! uri=nbds://localhost:$port/
+	until [ -s nbdkit.pid ]; do kill -0 $pid || { cat nbdkit.log; return 1; }; sleep 0.05; done
+	rm -f back.raw over.qcow2
+	fails 1 "ertificate" disk info -f raw "$uri" &&
+		disk convert --tls pki -n -f raw -O raw src.raw "$uri" &&
+		disk convert --tls pki -f raw -O raw "$uri" back.raw &&
+		cmp -n "$(stat -c %s src.raw)" src.raw back.raw &&
+		disk create --tls pki -f qcow2 -b "$uri" -F raw over.qcow2 &&
+		disk compare --tls pki -f qcow2 -F raw over.qcow2 src.raw &&
+		disk rebase --tls pki -f qcow2 -b "" over.qcow2 &&
+		same over.qcow2 qcow2 src.raw raw
+	r=$?
+	kill $pid
+	wait $pid 2>/dev/null
+	return $r
+}
+
 file_that_was_there_is_never_removed() {
 	rm -f f.qcow2 f.data
 	echo precious >f.data
@@ -607,7 +649,7 @@ console_shows_stops_and_completes() {
 }
 
 cases=$(declare -F | awk '{ print $3 }' |
-	grep -vxE 'disk|fails|sound|same|same_map|json|is|big|on_a_terminal|shows')
+	grep -vxE 'disk|fails|sound|same|same_map|json|is|big|certificates|on_a_terminal|shows')
 [ $# -gt 0 ] && cases=$(echo "$cases" | grep -E "$(IFS='|'; echo "$*")")
 for c in $cases; do
 	text=$($c 2>&1)
