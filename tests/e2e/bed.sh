@@ -37,6 +37,7 @@ echo inside >"$MARK" && say tmp "$(cat "$MARK")"
 say kvm "$(python3 -c 'import fcntl
 print(fcntl.ioctl(open("/dev/kvm", "rb+", 0), 0xAE00))')"
 say flags "$(grep -wo svm /proc/cpuinfo | head -n 1)"
+say tolerance "$(cat /sys/module/kvm/parameters/tsc_tolerance_ppm)"
 say socket "$(python3 -c 'import socket
 s = socket.socket(socket.AF_UNIX); s.bind("/run/s"); print("bound")')"
 say modprobe "$(modprobe tun && echo loaded)"
@@ -65,6 +66,7 @@ is root_is_read_only "$(found root)" read-only
 is tmp_is_writable_inside "$(found tmp)" inside
 is tmp_is_untouched_outside "$(ls "$mark" 2>/dev/null)" ""
 is kvm_answers_api_12 "$(found kvm)" 12
+is kvm_takes_what_the_tsc_was_measured_as "$(found tolerance)" 100000
 is cpu_has_svm "$(found flags)" svm
 is unix_socket_binds_in_run "$(found socket)" bound
 is modules_load "$(found modprobe)" loaded

@@ -88,7 +88,7 @@ some_files 1 &
 wait
 
 # An emulated machine that shares two cores with another one is slow by
-# chance, and loses a timer now and then (bed, TICK). A file in which something
+# chance. A file in which something
 # failed beside the others is tried again by itself, at most twice: all of it,
 # as cases stand on earlier ones. Only the last answers count; the others stay
 # in the log.

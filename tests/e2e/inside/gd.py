@@ -2,6 +2,7 @@
 """Guests for end-to-end tests, as a script sees them: every act is a verb of
 the program, every wait is for a condition and has an end. Runs in the bed."""
 import faulthandler
+import glob
 import itertools
 import json
 import os
@@ -246,7 +247,7 @@ class Guest:
             path = "%s/log/%s%s.log" % (DIR, self.name, kind and "." + kind)
             lines += ["%s %s| %s" % (self.name, kind, l)
                       for l in tail(path, n)]
-        return lines + self.pulse()
+        return lines + self.pulse() + kvm_timers()
 
     def pulse(self):
         """What its CPUs do within a second."""
@@ -263,6 +264,25 @@ class Guest:
         except (Fail, ValueError) as e:
             lines.append("%s: %s" % (self.name, e))
         return lines
+
+
+def kvm_timers():
+    """For a report: when KVM means to wake the guests of this kernel, and
+    how it has shifted their time-stamp counters."""
+    lines, timer = [], None
+    for l in file_text("/proc/timer_list").split("\n"):
+        if l.startswith("now at") or timer:
+            lines.append("kvm timer| %s %s" % (timer or "", l.strip()))
+            timer = None
+        elif "apic_timer_fn" in l:
+            timer = "apic_timer_fn"
+    if not os.path.exists("/sys/kernel/debug/kvm"):
+        subprocess.call(["mount", "-t", "debugfs", "none",
+                         "/sys/kernel/debug"])
+    for path in glob.glob("/sys/kernel/debug/kvm/*/vcpu*/*"):
+        lines.append("kvm %s: %s" % ("/".join(path.split("/")[-2:]),
+                                     file_text(path).strip()))
+    return lines
 
 
 def linux(kernel="vmlinux", run=None, mods="", memory="192M", cpus=1,
