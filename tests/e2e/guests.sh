@@ -88,10 +88,9 @@ some_files 1 &
 wait
 
 # An emulated machine that shares two cores with another one is slow by
-# chance. A file in which something
-# failed beside the others is tried again by itself, at most twice: all of it,
-# as cases stand on earlier ones. Only the last answers count; the others stay
-# in the log.
+# chance. A file in which something failed beside the others is tried again by
+# itself, at most twice: all of it, as cases stand on earlier ones. Only the
+# last answers count; the others stay in the log.
 once_more() { # FILE
 	grep -q '^not ok ' "$out/$1.out" || return
 	sed -i 's/^not ok /# tried again: &/; s/^ok /# &/; s/^skip /# &/' \
