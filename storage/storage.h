@@ -224,7 +224,17 @@ void blk_unplug(struct blk *b);
  */
 void blk_wait(struct blk *b);
 
-/* blk_wait() until nothing of this image is in flight. Thread: the same. */
+/*
+ * Limits hold nothing back any more (on), so that what is in flight comes to
+ * its end; off undoes that. Who may not block looks at blk_stats_get() then,
+ * instead of a blk_drain(). Thread: the loop's.
+ */
+void blk_settle(struct blk *b, bool on);
+
+/*
+ * blk_wait() until nothing of this image is in flight; limits are as without
+ * blk_settle() then. Thread: the same.
+ */
 void blk_drain(struct blk *b);
 
 /*

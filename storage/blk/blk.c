@@ -289,15 +289,19 @@ void blk_wait(struct blk *b)
 	ctx_wait(b->ctx);
 }
 
+void blk_settle(struct blk *b, bool on)
+{
+	if (b->throttle)
+		throttle_drain(b->throttle, on);
+}
+
 void blk_drain(struct blk *b)
 {
 	assert(!b->submitting);
-	if (b->throttle)
-		throttle_drain(b->throttle, true);
+	blk_settle(b, true);
 	while (atomic_load_explicit(&b->in_flight, memory_order_relaxed))
 		ctx_wait(b->ctx);
-	if (b->throttle)
-		throttle_drain(b->throttle, false);
+	blk_settle(b, false);
 }
 
 void blk_give_up(struct blk *b)

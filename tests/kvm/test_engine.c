@@ -221,6 +221,7 @@ START_TEST (a_failed_start_names_the_cause) {
 	c->ndisks = 1;
 	snprintf(c->disks[0].name, sizeof(c->disks[0].name), "root");
 	snprintf(c->disks[0].path, sizeof(c->disks[0].path), "/no/such.raw");
+	c->disks[0].burst_s = 1;
 	start_fails(c, ENOENT, "/no/such.raw");
 
 	bios_guest(c, "kernel");

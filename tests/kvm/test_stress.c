@@ -73,6 +73,7 @@ static void make_image(struct conf *c, const char *guest, const char *name,
 	fd = open(d->path, O_CREAT | O_WRONLY, 0600);
 	ck_assert_int_eq(ftruncate(fd, MiB), 0);
 	close(fd);
+	d->burst_s = 1;
 	d->bus = cdrom ? CONF_BUS_SATA : CONF_BUS_VIRTIO;
 	d->cdrom = d->readonly = cdrom;
 }

@@ -61,9 +61,11 @@ struct device_ops {
 	 */
 	void (*reset)(struct device *d);
 	/*
-	 * Stop touching guest memory (pause, before free): wait for in-flight
-	 * work. resume undoes it. Either may be NULL. Thread: I/O thread.
+	 * hold: start nothing more; what is in flight goes on, and touches
+	 * guest memory. quiesce: the same, and wait for that (pause, before
+	 * free). resume undoes both. Any may be NULL. Thread: I/O thread.
 	 */
+	void (*hold)(struct device *d);
 	void (*quiesce)(struct device *d);
 	void (*resume)(struct device *d);
 	/* vCPUs and the I/O thread are stopped. */

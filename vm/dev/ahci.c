@@ -58,12 +58,17 @@ static void ahci_reset(struct device *d)
 	loop_sync(a->core->io, reset_io, a);
 }
 
-static void ahci_quiesce(struct device *d)
+static void ahci_hold(struct device *d)
 {
 	struct ahci *a = container_of(d, struct ahci, dev);
 
 	a->paused = a->parking = true;
-	drain_all(a);
+}
+
+static void ahci_quiesce(struct device *d)
+{
+	ahci_hold(d);
+	drain_all(container_of(d, struct ahci, dev));
 }
 
 static void ahci_resume(struct device *d)
@@ -91,6 +96,7 @@ static void ahci_free(struct device *d)
 
 static const struct device_ops ahci_ops = {
 	.reset = ahci_reset,
+	.hold = ahci_hold,
 	.quiesce = ahci_quiesce,
 	.resume = ahci_resume,
 	.free = ahci_free,

@@ -53,7 +53,7 @@ int board_new(const struct board_opts *o, struct board **out, struct err *e)
 /* Each device's op, on the I/O thread; NULL ops are skipped. */
 struct each_device {
 	struct board *b;
-	enum { EACH_RESET, EACH_QUIESCE, EACH_RESUME } what;
+	enum { EACH_RESET, EACH_HOLD, EACH_QUIESCE, EACH_RESUME } what;
 };
 
 static void each_device(void *arg)
@@ -64,6 +64,7 @@ static void each_device(void *arg)
 		struct device *d = ed->b->devices[i];
 		void (*fn)(struct device *) =
 			ed->what == EACH_RESET     ? d->ops->reset
+			: ed->what == EACH_HOLD    ? d->ops->hold
 			: ed->what == EACH_QUIESCE ? d->ops->quiesce
 						   : d->ops->resume;
 
@@ -79,13 +80,31 @@ static void all_devices(struct board *b, int what)
 	loop_sync(b->io, each_device, &ed);
 }
 
-static void give_up_disks(void *arg)
-{
-	struct board *b = arg;
+/* The same for its images. */
+struct each_disk {
+	struct board *b;
+	enum { DISK_GIVE_UP, DISK_SETTLE, DISK_LIMIT } what;
+};
 
-	for (unsigned i = 0; i < CONF_MAX_DISKS; i++)
-		if (b->blks[i])
-			blk_give_up(b->blks[i]);
+static void each_disk(void *arg)
+{
+	const struct each_disk *ed = arg;
+
+	for (unsigned i = 0; i < CONF_MAX_DISKS; i++) {
+		struct blk *blk = ed->b->blks[i];
+
+		if (blk && ed->what == DISK_GIVE_UP)
+			blk_give_up(blk);
+		else if (blk)
+			blk_settle(blk, ed->what == DISK_SETTLE);
+	}
+}
+
+static void all_disks(struct board *b, int what)
+{
+	struct each_disk ed = { .b = b, .what = what };
+
+	loop_sync(b->io, each_disk, &ed);
 }
 
 void board_free(struct board *b)
@@ -102,7 +121,7 @@ void board_free(struct board *b)
 		display_set_source(b->o.display, NULL);
 	if (b->io_runs) {
 		/* no guest is left that a disk's server could come back for */
-		loop_sync(b->io, give_up_disks, b);
+		all_disks(b, DISK_GIVE_UP);
 		all_devices(b, EACH_QUIESCE);
 	}
 	while (b->stages_up > 0)
@@ -115,6 +134,27 @@ int board_start(struct board *b, struct err *e)
 	return vcpus_start(b->vcpus, e);
 }
 
+void board_hold(struct board *b)
+{
+	vcpus_pause(b->vcpus);
+	all_devices(b, EACH_HOLD);
+	all_disks(b, DISK_SETTLE);
+}
+
+const char *board_busy_disk(struct board *b)
+{
+	struct blk_stats s;
+
+	for (unsigned i = 0; i < CONF_MAX_DISKS; i++) {
+		if (!b->blks[i])
+			continue;
+		blk_stats_get(b->blks[i], &s);
+		if (s.in_flight)
+			return b->o.conf->disks[i].name;
+	}
+	return NULL;
+}
+
 void board_pause(struct board *b)
 {
 	vcpus_pause(b->vcpus);
@@ -123,6 +163,7 @@ void board_pause(struct board *b)
 
 void board_resume(struct board *b)
 {
+	all_disks(b, DISK_LIMIT);
 	all_devices(b, EACH_RESUME);
 	vcpus_resume(b->vcpus);
 }

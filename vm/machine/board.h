@@ -47,12 +47,24 @@ int board_new(const struct board_opts *o, struct board **out, struct err *e);
 void board_free(struct board *b);
 
 int board_start(struct board *b, struct err *e);
-/* Returns when every vCPU is out of the guest. */
+/*
+ * vCPUs stand still and devices begin nothing more, but requests to disks may
+ * be in flight yet. board_pause(), board_reset() and board_free() follow, or
+ * board_resume().
+ */
+void board_hold(struct board *b);
+/* A disk with requests in flight, or NULL. Borrowed, until board_free(). */
+const char *board_busy_disk(struct board *b);
+/*
+ * Returns when every vCPU is out of the guest, and nothing is in flight: a
+ * wait for as long as a disk likes, unless board_hold() came before and
+ * board_busy_disk() knows none.
+ */
 void board_pause(struct board *b);
 void board_resume(struct board *b);
 /*
  * Power-on state again: devices, firmware or kernel, vCPUs. The vCPUs end
- * up paused; board_resume() lets them go.
+ * up paused; board_resume() lets them go. Waits as board_pause() does.
  */
 int board_reset(struct board *b, struct err *e);
 void board_power_button(struct board *b);

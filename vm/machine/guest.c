@@ -13,6 +13,15 @@
 
 #include "vm/machine/machine.h"
 
+/*
+ * The engine's thread is everybody's and waits for no disk: it looks so often
+ * whether one that is to stand still has something in flight, says so after
+ * a while, and in the end lets the guest go on.
+ */
+#define SETTLE_LOOK_NS (2 * NS_PER_MS)
+#define SETTLE_TOLD_NS (2 * NS_PER_S)
+#define SETTLE_MAX_NS  (60 * NS_PER_S)
+
 /* How long "stopping" is shown when nobody waits for the power-off. */
 #define STOP_SHOWN_NS (60 * NS_PER_S)
 
@@ -52,6 +61,27 @@ static void finish_stops(struct guest *g, const struct err *e)
 	loop_timer_disarm(&g->stop_timer);
 }
 
+/* What waits for disks to settle ends with e; what came after it is next. */
+static void settle_over(struct guest *g, const struct err *e)
+{
+	struct command *cmd = g->settle.cmd;
+	struct list later, *n;
+
+	loop_timer_disarm(&g->settle.timer);
+	if (g->settle.told && g->board)
+		set_state(g, g->state, "");
+	g->settle.waits = g->settle.told = false;
+	g->settle.cmd = NULL;
+	if (cmd)
+		finish(cmd, e);
+	list_init(&later);
+	while ((n = list_pop(&g->settle.later)))
+		list_add_tail(&later, n);
+	while ((n = list_pop(&later)))
+		guest_command(g, list_entry(n, struct command, node));
+	loop_call_schedule(&g->request_call);
+}
+
 /* The board goes; the guest is in state s for reason why (may be NULL). */
 static void end(struct guest *g, enum guest_state s, const char *why)
 {
@@ -68,6 +98,12 @@ static void end(struct guest *g, enum guest_state s, const char *why)
 		err_set(&e, EIO, "guest \"%s\" crashed: %s", g->conf.name,
 			why ? why : "unknown reason");
 	finish_stops(g, &e);
+	if (!g->settle.waits)
+		return;
+	if (s != GUEST_CRASHED)
+		err_set(&e, ECANCELED, "guest \"%s\" went off meanwhile",
+			g->conf.name);
+	settle_over(g, &e);
 }
 
 static int do_start(struct guest *g, struct err *e)
@@ -153,6 +189,8 @@ static void do_stop(struct guest *g, struct command *cmd)
 	loop_timer_arm(&g->stop_timer, first);
 }
 
+/* Pausing and resetting: nothing is in flight any more. */
+
 static int do_reset(struct guest *g, enum guest_state to, struct err *e)
 {
 	int r = board_reset(g->board, e);
@@ -165,6 +203,100 @@ static int do_reset(struct guest *g, enum guest_state to, struct err *e)
 		board_resume(g->board);
 	set_state(g, to, NULL);
 	return 0;
+}
+
+static void do_pause(struct guest *g)
+{
+	board_pause(g->board);
+	set_state(g, GUEST_PAUSED, NULL);
+}
+
+static void do_reboot(struct guest *g, enum guest_state to, struct err *e)
+{
+	log_msg(g->log, LOG_INFO, "guest rebooted");
+	lock_take(&g->en->lock);
+	g->reboots++;
+	lock_drop(&g->en->lock);
+	if (do_reset(g, to, e) >= 0)
+		engine_tell(g->en, ENGINE_EV_REBOOT, g->conf.name, g->state,
+			NULL);
+}
+
+static void settled(struct guest *g)
+{
+	struct err e = ERR_NONE;
+	enum guest_move move = g->settle.move;
+	int to = guest_state_next(g->state, move, &e);
+
+	if (to < 0) {
+		board_resume(g->board);
+	} else if (move == MOVE_PAUSE) {
+		do_pause(g);
+	} else if (move == MOVE_GUEST_RESET) {
+		do_reboot(g, (enum guest_state)to, &e);
+	} else {
+		if (g->state == GUEST_STOPPING) {
+			err_set(&e, ECANCELED, "%s: reset meanwhile",
+				g->conf.name);
+			finish_stops(g, &e);
+			e = (struct err)ERR_NONE;
+		}
+		do_reset(g, (enum guest_state)to, &e);
+	}
+	/* a reset that failed has ended it all */
+	if (g->settle.waits)
+		settle_over(g, &e);
+}
+
+static void settle_late(struct guest *g, const char *disk)
+{
+	struct err e = ERR_NONE;
+
+	err_set(&e, ETIMEDOUT,
+		"%s: cannot %s it: disk \"%s\" has not answered for %u s (is "
+		"its "
+		"server there?): it goes on running; kill forces it off",
+		g->conf.name, guest_move_name(g->settle.move), disk,
+		(unsigned)(SETTLE_MAX_NS / NS_PER_S));
+	board_resume(g->board);
+	settle_over(g, &e);
+}
+
+static void settle_look(void *arg)
+{
+	struct guest *g = arg;
+	const char *disk = board_busy_disk(g->board);
+	uint64_t now = clock_now_ns(), waited = now - g->settle.since_ns;
+	char why[128];
+
+	if (!disk) {
+		settled(g);
+		return;
+	}
+	if (waited > SETTLE_MAX_NS && g->settle.cmd) {
+		settle_late(g, disk);
+		return;
+	}
+	if (waited > SETTLE_TOLD_NS && !g->settle.told) {
+		g->settle.told = true;
+		snprintf(why, sizeof(why),
+			"to %s it: waiting for disk \"%s\" to answer",
+			guest_move_name(g->settle.move), disk);
+		log_msg(g->log, LOG_WARN, "%s", why);
+		set_state(g, g->state, why);
+	}
+	loop_timer_arm(&g->settle.timer, now + SETTLE_LOOK_NS);
+}
+
+/* Begin a pause or a reset; cmd is NULL where the guest asked. */
+static void settle(struct guest *g, enum guest_move move, struct command *cmd)
+{
+	g->settle.waits = true;
+	g->settle.move = move;
+	g->settle.cmd = cmd;
+	g->settle.since_ns = clock_now_ns();
+	board_hold(g->board);
+	settle_look(g);
 }
 
 /*
@@ -195,15 +327,16 @@ static void reboot(struct guest *g, bool now_anyway)
 	struct err e = ERR_NONE;
 	int to = guest_state_next(g->state, MOVE_GUEST_RESET, &e);
 
-	if (to < 0 || !reboot_due(g, now_anyway))
+	if (to < 0)
 		return;
-	log_msg(g->log, LOG_INFO, "guest rebooted");
-	lock_take(&g->en->lock);
-	g->reboots++;
-	lock_drop(&g->en->lock);
-	if (do_reset(g, (enum guest_state)to, &e) >= 0)
-		engine_tell(g->en, ENGINE_EV_REBOOT, g->conf.name, g->state,
-			NULL);
+	if (g->settle.waits) {
+		/* a reset makes this one needless, a pause is over first */
+		if (g->settle.move == MOVE_PAUSE)
+			atomic_fetch_or(&g->requests, 1U << CORE_RESET);
+		return;
+	}
+	if (reboot_due(g, now_anyway))
+		settle(g, MOVE_GUEST_RESET, NULL);
 }
 
 /* Carry out what the guest asked for; the gravest first. */
@@ -257,6 +390,10 @@ void guest_command(struct guest *g, struct command *cmd)
 		finish(cmd, &e);
 		return;
 	}
+	if (g->settle.waits && cmd->c.verb != ENGINE_KILL) {
+		list_add_tail(&g->settle.later, &cmd->node);
+		return;
+	}
 	switch (cmd->c.verb) {
 	case ENGINE_START:
 		if (do_start(g, &e) < 0)
@@ -269,21 +406,12 @@ void guest_command(struct guest *g, struct command *cmd)
 		end(g, GUEST_OFF, NULL);
 		break;
 	case ENGINE_PAUSE:
-		board_pause(g->board);
-		set_state(g, GUEST_PAUSED, NULL);
-		break;
+	case ENGINE_RESET:
+		settle(g, verb_moves[cmd->c.verb], cmd);
+		return;
 	case ENGINE_RESUME:
 		board_resume(g->board);
 		set_state(g, GUEST_RUNNING, NULL);
-		break;
-	case ENGINE_RESET:
-		if (g->state == GUEST_STOPPING) {
-			err_set(&e, ECANCELED, "%s: reset meanwhile",
-				g->conf.name);
-			finish_stops(g, &e);
-			e = (struct err)ERR_NONE;
-		}
-		do_reset(g, (enum guest_state)to, &e);
 		break;
 	case ENGINE_UNDEFINE:
 		break; /* engine.c's */
@@ -322,8 +450,10 @@ struct guest *guest_new(struct engine *en, const struct conf *c)
 	g->conf = *c;
 	list_init(&g->node);
 	list_init(&g->stops);
+	list_init(&g->settle.later);
 	lock_init(&g->crash_lock, "crash", LOCK_LOG);
 	loop_timer_init(&g->stop_timer, en->loop, stop_timer_fired, g);
+	loop_timer_init(&g->settle.timer, en->loop, settle_look, g);
 	loop_timer_init(&g->reboot_timer, en->loop, requests_came, g);
 	loop_call_init(&g->request_call, en->loop, requests_came, g);
 	return g;
@@ -332,6 +462,7 @@ struct guest *guest_new(struct engine *en, const struct conf *c)
 void guest_free(struct guest *g)
 {
 	loop_timer_disarm(&g->stop_timer);
+	loop_timer_disarm(&g->settle.timer);
 	loop_timer_disarm(&g->reboot_timer);
 	loop_call_cancel(&g->request_call);
 	share_put(g->en, g->serial);

@@ -58,6 +58,15 @@ struct guest {
 	struct list stops; /* ENGINE_STOP commands that wait for power-off */
 	struct loop_timer stop_timer;
 	uint64_t stop_shown_until_ns;
+	/* a pause or a reset whose disks have requests in flight */
+	struct {
+		bool waits, told;
+		enum guest_move move;
+		struct command *cmd; /* NULL: the guest's own reset */
+		uint64_t since_ns;
+		struct loop_timer timer;
+		struct list later; /* commands for after it */
+	} settle;
 	uint64_t rebooted_ns; /* when it last reset itself */
 	unsigned quick_reboots;
 	struct loop_timer reboot_timer; /* a reset that waits */
@@ -97,7 +106,7 @@ void engine_tell(struct engine *en, enum engine_event_kind kind,
 /* guest.c: one guest's life; engine thread unless said otherwise */
 struct guest *guest_new(struct engine *en, const struct conf *c);
 void guest_free(struct guest *g);
-/* Carry out a verb; done() is called now or, for stop, later. */
+/* Carry out a verb; done() is called now, or later when it has to wait. */
 void guest_command(struct guest *g, struct command *cmd);
 /* Off at once, whatever the state; for the engine's end. */
 void guest_force_off(struct guest *g);

@@ -291,11 +291,16 @@ static void dev_reset(struct device *d)
 	loop_sync(v->core->io, machine_reset, v);
 }
 
+static void dev_hold(struct device *d)
+{
+	from_device(d)->paused = true;
+}
+
 static void dev_quiesce(struct device *d)
 {
 	struct virtio_dev *v = from_device(d);
 
-	v->paused = true;
+	dev_hold(d);
 	if (v->ops->drain)
 		v->ops->drain(v);
 }
@@ -317,6 +322,7 @@ static void dev_free(struct device *d)
 
 static const struct device_ops virtio_device_ops = {
 	.reset = dev_reset,
+	.hold = dev_hold,
 	.quiesce = dev_quiesce,
 	.resume = dev_resume,
 	.free = dev_free,

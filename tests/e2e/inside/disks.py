@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 
-from gd import (CONTENT, DIR, RUN, Fail, Guest, Skip, check, disk, file_text,
-                fixtures, linux, main, ok, pattern_in, until)
+from gd import (CONTENT, DIR, RUN, Fail, Guest, Skip, begin, check, disk,
+                file_text, fixtures, linux, main, ok, pattern_in, until)
 
 MIB = 1 << 20
 DIRECT = "/run/e2e-direct"  # a file system that knows O_DIRECT
@@ -318,6 +318,54 @@ def kill_does_not_wait_for_a_server_that_is_gone():
         server.wait()
 
 
+def silent_server_holds_up_its_own_guest_alone():
+    """One that is there and says nothing, while its guest is to stand still:
+    other guests are started and ended, a kill is done, and when the server
+    goes on so does what waited."""
+    sock, path = RUN + "/mute.sock", disk("mute", 16)
+    server = nbd_server(sock, path)
+    other = Guest("other", linux())
+    try:
+        g = Guest("mute", linux(mods="blk", more=disks(
+            ("mute", "nbd+unix:///?socket=" + sock))))
+        g.boot()
+        token = g.begin("gdtool fill /dev/vda 63 %d 2" % (6 * MIB))
+        until("a MiB at the server", 60, lambda: used(path) > MIB, 0.02)
+        server.send_signal(signal.SIGSTOP)
+        until("a request in flight", 20,
+              lambda: figures(g, "mute")["in_flight"] > 0)
+        pause = begin("pause", "mute")
+        until("its note", 20, lambda: "disk \"mute\"" in g.info()["why"])
+        other.start()
+        ok("pause", "other")
+        ok("resume", "other")
+        other.kill()
+        check(pause.poll() is None, "the pause did not wait")
+        server.send_signal(signal.SIGCONT)
+        check(pause.wait(30) == 0, "the pause failed")
+        check(g.state() == "paused" and not g.info()["why"], "%s", g.info())
+        ok("resume", "mute")
+        status, out = g.end(token, 90)
+        check(status == 0, "the guest's writes failed: %s", out)
+        g.sh("gdtool check /dev/vda 63 %d 2" % (6 * MIB), 60)
+        token = g.begin("gdtool fill /dev/vda 64 %d 2" % (6 * MIB))
+        server.send_signal(signal.SIGSTOP)
+        until("a request in flight", 20,
+              lambda: figures(g, "mute")["in_flight"] > 0)
+        reset = begin("reset", "mute")
+        until("its note", 20, lambda: "disk \"mute\"" in g.info()["why"])
+        g.kill()
+        said = reset.communicate(timeout=30)[1]
+        check(reset.returncode == 1 and "went off" in said, "%s", said)
+        check(g.state() == "off" and not g.info()["why"], "%s", g.info())
+        del token
+        g.forget()
+        other.forget()
+    finally:
+        server.kill()
+        server.wait()
+
+
 # --- a host without room -----------------------------------------------------
 
 def full_host_costs_no_image():
@@ -403,6 +451,7 @@ main([overlay_shows_what_backs_it, compressed_base_is_read_with_cache_none,
       guest_knows_the_clusters, discard_gives_qcow2_space_back,
       trim_of_a_sata_disk_hides_what_backs_it, images_are_what_the_guest_wrote,
       limits_hold_and_a_group_shares_them, nbd_server_may_go_and_come_back,
-      kill_does_not_wait_for_a_server_that_is_gone, full_host_costs_no_image,
+      kill_does_not_wait_for_a_server_that_is_gone,
+      silent_server_holds_up_its_own_guest_alone, full_host_costs_no_image,
       kill_in_the_middle_of_writes_loses_nothing_synced,
       server_killed_in_the_middle_of_writes_loses_nothing_synced], "disks: ")

@@ -46,8 +46,16 @@ def verb(*words, env=None, input=None, timeout=120, prefix=()):
                    (" ".join(words), timeout)) from None
 
 
+def begin(*words):
+    """Start guestdeck beside us; a process whose stderr is a pipe."""
+    return subprocess.Popen([GUESTDECK, *words],
+                            env=dict(os.environ, GUESTDECK_DIR=DIR),
+                            stdin=subprocess.DEVNULL, text=True,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
 def ok(*words, **kw):
-    """The same, which has to succeed; returns its output."""
+    """Run it; it has to succeed; returns its output."""
     r = verb(*words, **kw)
     if r.returncode:
         raise Fail("guestdeck %s: exit %d: %s" %

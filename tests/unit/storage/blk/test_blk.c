@@ -625,6 +625,7 @@ END_TEST
 
 START_TEST (limits_come_go_and_hold_back) {
 	struct blk_throttle t = { .iops = { { .rate = 1 } } };
+	struct blk_throttle slow = { .bytes = { { .rate = 1 } } };
 	struct blk_throttle bad = { .iops = {
 					    { .rate = 5, .burst_rate = 2 } } };
 	struct blk *b = open_with(BLK_AIO_AUTO);
@@ -654,6 +655,24 @@ START_TEST (limits_come_go_and_hold_back) {
 		rig_init_req(&q[i], BLK_READ, 0, buf[i], 512);
 		rig_submit(b, &q[i]);
 	}
+	blk_drain(b);
+	/* nor does who may not block for them: two hours of them */
+	ck_assert_int_eq(blk_set_throttle(b, &slow, &e), 0);
+	for (int i = 0; i < 16; i++) {
+		rig_init_req(&q[i], BLK_READ, 0, buf[i], 512);
+		rig_submit(b, &q[i]);
+	}
+	blk_settle(b, true);
+	do {
+		loop_run_once(rig_loop, -1);
+		blk_stats_get(b, &st);
+	} while (st.in_flight);
+	blk_settle(b, false);
+	for (int i = 0; i < 2; i++) {
+		rig_init_req(&q[i], BLK_READ, 0, buf[i], 512);
+		rig_submit(b, &q[i]);
+	}
+	ck_assert_int_eq(q[1].calls, 0);
 	blk_drain(b);
 	blk_close(b);
 	/* from the start */
