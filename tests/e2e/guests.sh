@@ -27,6 +27,8 @@ command_of() { # FILE CASE...
 	fi
 }
 
+# GRUB's menu is looked for by a line in its middle: of 25 rows a terminal of
+# 24 shows 23, around the cursor.
 grub_guest() {
 	cat <<-INI
 		[guest]
@@ -48,7 +50,7 @@ run_file() { # FILE CASE...
 		--timeout 900 --env GUESTDECK="$GUESTDECK" \
 		--env CONTENT="$CONTENT" --env PICTURES="${PICTURES:+$scratch}" \
 		--env GUESTDECK_LONG="$GUESTDECK_LONG" \
-		--env GUEST="$scratch/grub.ini" --env EXPECT=GRUB \
+		--env GUEST="$scratch/grub.ini" --env EXPECT=Memtest86 \
 		$(command_of "$@") </dev/null
 	status=$?
 	[ -z "$PICTURES" ] || cp "$scratch"/*.png "$PICTURES" 2>/dev/null
