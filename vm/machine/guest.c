@@ -20,6 +20,7 @@
  */
 #define SETTLE_LOOK_NS (2 * NS_PER_MS)
 #define SETTLE_TOLD_NS (2 * NS_PER_S)
+#define SETTLE_SLOW_NS (50 * NS_PER_MS) /* looks from then on */
 #define SETTLE_MAX_NS  (60 * NS_PER_S)
 
 /* How long "stopping" is shown when nobody waits for the power-off. */
@@ -241,6 +242,8 @@ static void settled(struct guest *g)
 			finish_stops(g, &e);
 			e = (struct err)ERR_NONE;
 		}
+		/* the guest's own wish is granted with it */
+		atomic_fetch_and(&g->requests, ~(1U << CORE_RESET));
 		do_reset(g, (enum guest_state)to, &e);
 	}
 	/* a reset that failed has ended it all */
@@ -254,8 +257,7 @@ static void settle_late(struct guest *g, const char *disk)
 
 	err_set(&e, ETIMEDOUT,
 		"%s: cannot %s it: disk \"%s\" has not answered for %u s (is "
-		"its "
-		"server there?): it goes on running; kill forces it off",
+		"its server there?): it goes on running; kill forces it off",
 		g->conf.name, guest_move_name(g->settle.move), disk,
 		(unsigned)(SETTLE_MAX_NS / NS_PER_S));
 	board_resume(g->board);
@@ -285,7 +287,8 @@ static void settle_look(void *arg)
 		log_msg(g->log, LOG_WARN, "%s", why);
 		set_state(g, g->state, why);
 	}
-	loop_timer_arm(&g->settle.timer, now + SETTLE_LOOK_NS);
+	loop_timer_arm(&g->settle.timer,
+		now + (g->settle.told ? SETTLE_SLOW_NS : SETTLE_LOOK_NS));
 }
 
 /* Begin a pause or a reset; cmd is NULL where the guest asked. */
@@ -330,8 +333,8 @@ static void reboot(struct guest *g, bool now_anyway)
 	if (to < 0)
 		return;
 	if (g->settle.waits) {
-		/* a reset makes this one needless, a pause is over first */
-		if (g->settle.move == MOVE_PAUSE)
+		/* a person's pause or reset is over first, and may fail */
+		if (g->settle.cmd)
 			atomic_fetch_or(&g->requests, 1U << CORE_RESET);
 		return;
 	}
