@@ -389,23 +389,9 @@ static inline void key(int fd, bool down, uint32_t keysym)
 static inline int viewer_main(int argc, char **argv, const char *name,
 	const TTest **tests, size_t n)
 {
-	Suite *su = suite_create(name);
-	TCase *t = tcase_create(name);
-	SRunner *r;
-	int failed;
-
 	if (argc > 1 && !strcmp(argv[1], DISPLAY_VIEWER_ARG))
 		return display_viewer_main(argc, argv);
-	tcase_set_timeout(t, 30);
-	tcase_add_checked_fixture(t, setup, teardown);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(t, tests[i]);
-	suite_add_tcase(su, t);
-	r = srunner_create(su);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run_with(name, tests, n, 30, setup, teardown);
 }
 
 #define VIEWER_SUITE(name, ...)                                                \
