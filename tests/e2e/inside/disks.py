@@ -267,17 +267,27 @@ def nbd_server(sock, path):
     return p
 
 
+def on_nbd(name, sock):
+    """A guest that is up, with a disk of its name."""
+    return Guest(name, linux(mods="blk", more=disks(
+        (name, "nbd+unix:///?socket=" + sock)))).boot()
+
+
+def begin_to_fill(g, path, seed):
+    """It writes 6 MiB, one of which is at the server by now."""
+    token = g.begin("gdtool fill /dev/vda %d %d 2" % (seed, 6 * MIB))
+    until("a MiB at the server", 60, lambda: used(path) > MIB, 0.02)
+    return token
+
+
 def nbd_server_may_go_and_come_back():
     sock, path = RUN + "/nbd.sock", disk("served", 16)
     server = nbd_server(sock, path)
     try:
-        g = Guest("far", linux(mods="blk", more=disks(
-            ("far", "nbd+unix:///?socket=" + sock))))
-        g.boot()
+        g = on_nbd("far", sock)
         check(figures(g, "far")["aio_in_use"] == "nbd", "%s",
               figures(g, "far"))
-        token = g.begin("gdtool fill /dev/vda 61 %d 2" % (6 * MIB))
-        until("a MiB at the server", 60, lambda: used(path) > MIB, 0.02)
+        token = begin_to_fill(g, path, 61)
         server.kill()
         server.wait()
         check(used(path) < 5 * MIB, "the guest was done too early")
@@ -299,11 +309,8 @@ def kill_does_not_wait_for_a_server_that_is_gone():
     sock, path = RUN + "/gone.sock", disk("gone", 16)
     server = nbd_server(sock, path)
     try:
-        g = Guest("gone", linux(mods="blk", more=disks(
-            ("gone", "nbd+unix:///?socket=" + sock))))
-        g.boot()
-        token = g.begin("gdtool fill /dev/vda 62 %d 2" % (6 * MIB))
-        until("a MiB at the server", 60, lambda: used(path) > MIB, 0.02)
+        g = on_nbd("gone", sock)
+        token = begin_to_fill(g, path, 62)
         server.kill()
         server.wait()
         until("the loss in the log", 20, lambda: "lost" in g.log().lower())
@@ -326,11 +333,8 @@ def silent_server_holds_up_its_own_guest_alone():
     server = nbd_server(sock, path)
     other = Guest("other", linux())
     try:
-        g = Guest("mute", linux(mods="blk", more=disks(
-            ("mute", "nbd+unix:///?socket=" + sock))))
-        g.boot()
-        token = g.begin("gdtool fill /dev/vda 63 %d 2" % (6 * MIB))
-        until("a MiB at the server", 60, lambda: used(path) > MIB, 0.02)
+        g = on_nbd("mute", sock)
+        token = begin_to_fill(g, path, 63)
         server.send_signal(signal.SIGSTOP)
         until("a request in flight", 20,
               lambda: figures(g, "mute")["in_flight"] > 0)
